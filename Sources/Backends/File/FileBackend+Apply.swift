@@ -1,0 +1,236 @@
+public import KVProtocols
+import Synchronization
+
+extension FileBackend {
+    /// Files that are open at a time while a batch is written.
+    private static let group = 64
+
+    /// See `StorageBackend.apply`. One fsync per record and one per folder; records of one batch share the commits of
+    /// the file system's journal. A wipe is all or nothing: it begins with a durable mark, and opening finishes it.
+    public func apply(_ batch: [StorageOperation]) throws(StorageError) {
+        for operation in batch { try check(operation) }
+        try writing.withLock { number throws(StorageError) in
+            let folders = try withState { _, folders throws(StorageError) in folders }
+            do throws(StorageError) {
+                for run in FileBackend.runs(batch) {
+                    if case .wipe(let partition)? = run.first {
+                        try wipe(partition, folders, &number)
+                    } else {
+                        try apply(run, folders, &number)
+                    }
+                }
+            } catch {
+                if error.code == .poisoned { state.withLock { $0.isPoisoned = true } }
+                throw error
+            }
+        }
+    }
+
+    private func check(_ operation: StorageOperation) throws(StorageError) {
+        try operation.validate(partitions: partitions, maximumValueLength: capabilities.maximumValueLength)
+        guard case .put(let partition, let key, _) = operation else { return }
+        guard key.partition(of: partitions) == partition else {
+            throw StorageError(
+                .invalid,
+                "a key was put into partition \(partition), but its slot is in partition "
+                    + "\(key.partition(of: partitions)); the file backend stores no other")
+        }
+        guard String(validating: key.bytes, as: UTF8.self) != nil else {
+            throw StorageError(.invalid, "a key is not UTF-8, so it can't name a file")
+        }
+    }
+
+    /// Cuts a batch so that within one run no key or name appears twice, removals come last, and a wipe is alone:
+    /// within such a run the order of steps that `apply` takes is the order of the operations.
+    private static func runs(_ batch: [StorageOperation]) -> [[StorageOperation]] {
+        var runs: [[StorageOperation]] = []
+        var run: [StorageOperation] = []
+        var keys: Set<Key> = []
+        var names: Set<String> = []
+        var hasRemovals = false
+        func end() {
+            if !run.isEmpty { runs.append(run) }
+            (run, keys, names, hasRemovals) = ([], [], [], false)
+        }
+        for operation in batch {
+            switch operation {
+            case .put(_, let key, _):
+                if hasRemovals || keys.contains(key) { end() }
+                keys.insert(key)
+            case .purge(_, let key):
+                if keys.contains(key) { end() }
+                keys.insert(key)
+                hasRemovals = true
+            case .metadata(let scope, let name, let value):
+                let file = FileFolders.name(scope, name)
+                if names.contains(file) || hasRemovals && value != nil { end() }
+                names.insert(file)
+                hasRemovals = hasRemovals || value == nil
+            case .wipe:
+                end()
+            }
+            run.append(operation)
+            if case .wipe = operation { end() }
+        }
+        end()
+        return runs
+    }
+
+    // MARK: A run
+
+    private func apply(
+        _ run: [StorageOperation], _ folders: FileFolders, _ number: inout UInt64
+    ) throws(StorageError) {
+        var staged = try stage(run, folders, &number)
+        var removals = Removals()
+        var failure: StorageError?
+        do throws(StorageError) {
+            for (operation, temporary) in staged {
+                try settle(operation, temporary, folders, &removals)
+                staged.removeFirst()
+            }
+        } catch {
+            // A prefix of the run is in place. It is completed below as if it had been the whole run.
+            failure = error
+            for (_, temporary) in staged { discard(temporary, folders) }
+        }
+        // New names first, and durable, then old ones away: no crash may leave a key with neither.
+        try folders.synced(removals.written)
+        if failure == nil {
+            for operation in run { try unlist(operation, folders, &removals) }
+        }
+        for (folder, name) in removals.files { try folder.remove(name) }
+        try folders.synced(removals.folders)
+        if let failure { throw failure }
+    }
+
+    /// What is left to do once the new names of a run are durable.
+    private struct Removals {
+        var files: [(folder: Folder, name: String)] = []
+        var folders: [Folder] = []
+        /// Folders that got new names.
+        var written: [Folder] = []
+
+        mutating func add(_ folder: Folder, _ name: String) {
+            files.append((folder, name))
+            if !folders.contains(where: { $0 === folder }) { folders.append(folder) }
+        }
+
+        mutating func wrote(_ folder: Folder) {
+            if !written.contains(where: { $0 === folder }) { written.append(folder) }
+        }
+    }
+
+    /// Writes and syncs a temporary file for every operation that stores something. Nothing is visible yet.
+    private func stage(
+        _ run: [StorageOperation], _ folders: FileFolders, _ number: inout UInt64
+    ) throws(StorageError) -> ArraySlice<(operation: StorageOperation, temporary: String)> {
+        var staged: [(operation: StorageOperation, temporary: String)] = []
+        do throws(StorageError) {
+            var rest = run[...]
+            while !rest.isEmpty {
+                let group = rest.prefix(FileBackend.group)
+                rest = rest.dropFirst(FileBackend.group)
+                let first = staged.count
+                for operation in group where operation.storesFile {
+                    number += 1
+                    let name = String(number, radix: 16)
+                    staged.append((operation, name))
+                    try write(operation, to: folders.temporary.newFile(name))
+                }
+                for (_, name) in staged[first...] { try sync(name, folders) }
+            }
+        } catch {
+            for (_, temporary) in staged { discard(temporary, folders) }
+            throw error
+        }
+        return staged[...]
+    }
+
+    private func write(_ operation: StorageOperation, to file: consuming OpenFile) throws(StorageError) {
+        switch operation {
+        case .put(_, let key, let record):
+            if let value = record.value { try file.write(value) }
+            try file.setAttribute(OpenFile.headerAttribute, RecordHeader(record).bytes)
+            if FileName.isHashed(FileName.name(of: key)) { try file.setAttribute(OpenFile.keyAttribute, key.bytes) }
+        case .metadata(let scope, let name, let value?):
+            try file.write(FileFolders.metadataContent(FileFolders.name(scope, name), value))
+        default: break
+        }
+        file.startWriting()
+    }
+
+    private func sync(_ temporary: String, _ folders: FileFolders) throws(StorageError) {
+        guard let file = try folders.temporary.file(temporary) else {
+            throw StorageError(
+                .io, "a temporary file vanished; let nothing else write here", path: folders.temporary.path)
+        }
+        let code = file.sync()
+        guard code == 0 else { throw .poisoning(code, path: file.path) }
+    }
+
+    /// Removes a temporary file after a failure; opening the folder would do it as well, so an error changes nothing.
+    private func discard(_ temporary: String, _ folders: FileFolders) {
+        do throws(StorageError) { try folders.temporary.remove(temporary) } catch {}
+    }
+
+    /// Gives a staged file its name, and the index the news.
+    private func settle(
+        _ operation: StorageOperation, _ temporary: String, _ folders: FileFolders, _ removals: inout Removals
+    ) throws(StorageError) {
+        switch operation {
+        case .put(let partition, let key, let record):
+            let place: KeyIndex.Place = record.isTombstone ? .tombstone : .value
+            let name = FileName.name(of: key)
+            try folders.temporary.move(temporary, to: folders[place], as: name)
+            removals.wrote(folders[place])
+            let before = state.withLock { $0.indexes[Int(partition.rawValue)].set(key, place) }
+            if let before, before != place { removals.add(folders[before], name) }
+        case .metadata(let scope, let name, _):
+            try folders.temporary.move(temporary, to: folders.metadata, as: FileFolders.name(scope, name))
+            removals.wrote(folders.metadata)
+        default: break
+        }
+    }
+
+    /// Takes what shall be forgotten out of the index, so that no reader looks for a file that is about to go.
+    private func unlist(
+        _ operation: StorageOperation, _ folders: FileFolders, _ removals: inout Removals
+    ) throws(StorageError) {
+        switch operation {
+        case .purge(let partition, let key):
+            if let place = state.withLock({ $0.indexes[Int(partition.rawValue)].remove(key) }) {
+                removals.add(folders[place], FileName.name(of: key))
+            }
+        case .metadata(let scope, let name, nil):
+            removals.add(folders.metadata, FileFolders.name(scope, name))
+        default: break
+        }
+    }
+
+    private func wipe(_ partition: PartitionID, _ folders: FileFolders, _ number: inout UInt64) throws(StorageError) {
+        number += 1
+        let temporary = String(number, radix: 16)
+        let code = try folders.temporary.newFile(temporary).sync()
+        guard code == 0 else { throw .poisoning(code, path: folders.temporary.path) }
+        try folders.temporary.move(temporary, to: folders.metadata, as: FileFolders.wipeMark(partition))
+        try folders.synced([folders.metadata])
+        let keys = state.withLock { state in
+            let keys = state.indexes[Int(partition.rawValue)].page(after: nil, prefix: [], limit: .max).keys
+            state.indexes[Int(partition.rawValue)] = KeyIndex()
+            return keys
+        }
+        try folders.finishWipe(partition, keys)
+    }
+}
+
+extension StorageOperation {
+    /// Whether a new file holds what this operation stores.
+    fileprivate var storesFile: Bool {
+        switch self {
+        case .put: true
+        case .metadata(_, _, let value): value != nil
+        case .purge, .wipe: false
+        }
+    }
+}

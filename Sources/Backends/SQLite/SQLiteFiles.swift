@@ -1,0 +1,57 @@
+#if SQLite
+import KVProtocols
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// What the backend does with its files beside SQLite.
+enum SQLiteFiles {
+    /// Creates the database's file, which SQLite would create readable for everyone. Its side files get the same mode.
+    static func create(_ file: String) throws(StorageError) {
+        let descriptor = open(file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard descriptor < 0 else {
+            close(descriptor)
+            return
+        }
+        let cause = String(cString: strerror(errno))
+        switch errno {
+        case EROFS, EACCES, EPERM:
+            throw StorageError(
+                .readOnly, "the folder can't be written; check its owner, its mode and the mount", cause: cause,
+                path: file)
+        case ENOSPC, EDQUOT:
+            throw StorageError(.full, "the disk is full; free some space and start again", cause: cause, path: file)
+        case ELOOP:
+            throw StorageError(.foreign, "the database is a symbolic link; put the file itself there", path: file)
+        default:
+            throw StorageError(.io, "the database can't be created", cause: cause, path: file)
+        }
+    }
+
+    /// The space that the file takes on the disk; 0 when it is missing.
+    static func size(of file: String) -> UInt64 {
+        var status = stat()
+        return stat(file, &status) == 0 ? UInt64(status.st_blocks) * 512 : 0
+    }
+
+    /// Bytes that this user may still write on the disk under `folder`.
+    static func free(at folder: String) throws(StorageError) -> UInt64 {
+        var disk = statvfs()
+        guard statvfs(folder, &disk) == 0 else {
+            throw StorageError(.io, "statistics can't be read", cause: String(cString: strerror(errno)), path: folder)
+        }
+        return UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
+    }
+
+    /// Removes the database and its side files, as far as there are any.
+    static func remove(_ file: String) throws(StorageError) {
+        for suffix in [""] + SQLiteSchema.sideFileSuffixes where unlink(file + suffix) != 0 && errno != ENOENT {
+            throw StorageError(
+                .io, "the database can't be removed", cause: String(cString: strerror(errno)), path: file + suffix)
+        }
+    }
+}
+#endif

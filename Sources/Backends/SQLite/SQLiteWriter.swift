@@ -1,0 +1,157 @@
+#if SQLite
+import CSQLite
+import KVProtocols
+
+/// The one connection that writes and checkpoints. Two of them at once could run into SQLite's WAL-reset defect, which
+/// was repaired only in 3.51.3.
+///
+/// Sendable unchecked because it sits in a `Mutex` and is only used while that lock is held.
+final class SQLiteWriter: @unchecked Sendable {
+    /// A checkpoint copies the log into the database after this many pages.
+    private static let checkpointPages: Int32 = 4096
+    /// From this many on, it also waits for readers, so that the log starts anew instead of growing.
+    private static let restartPages: Int32 = 65536
+
+    /// `SQLITE_IOERR_FSYNC`, a macro that Swift can't import.
+    private static let failedSync = SQLITE_IOERR | 4 << 8
+
+    let connection: SQLiteConnection
+    /// Pages in the log, written by SQLite's hook at each commit.
+    private let logPages = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+    private(set) var checkpoints: UInt64 = 0
+
+    init(_ connection: SQLiteConnection) {
+        self.connection = connection
+        logPages.initialize(to: SQLiteWriter.checkpointPages)
+        sqlite3_wal_hook(
+            connection.handle,
+            { context, _, _, pages in
+                context?.assumingMemoryBound(to: Int32.self).pointee = pages
+                return SQLITE_OK
+            }, logPages)
+    }
+
+    deinit {
+        connection.close()
+        logPages.deallocate()
+    }
+
+    /// What a failed batch means for the backend.
+    enum Failure: Error {
+        /// Rolled back; the connection goes on.
+        case rolledBack(SQLiteError)
+        /// The outcome is unknown.
+        case unknown(SQLiteError)
+    }
+
+    /// One transaction; durable when it returns.
+    func apply(_ batch: [StorageOperation]) throws(Failure) {
+        do throws(SQLiteError) {
+            try connection.statement("BEGIN IMMEDIATE").run()
+            var added: Int64 = 0
+            for operation in batch { added += try apply(operation) }
+            if added != 0 {
+                let statement = try connection.statement(SQLiteSchema.addToCount)
+                try statement.bind(1, added)
+                try statement.run()
+            }
+        } catch {
+            try rollBack(after: error)
+            throw .rolledBack(error)
+        }
+        do throws(SQLiteError) {
+            try connection.statement("COMMIT").run()
+        } catch {
+            try rollBack(after: error)
+            // Running out of space happens before the commit mark is written; syncing reports another code.
+            guard error.primaryCode == SQLITE_FULL || error.primaryCode == SQLITE_BUSY else { throw .unknown(error) }
+            throw .rolledBack(error)
+        }
+    }
+
+    private func rollBack(after error: SQLiteError) throws(Failure) {
+        // SQLite ends the transaction itself after some errors.
+        if sqlite3_get_autocommit(connection.handle) == 0 {
+            do throws(SQLiteError) {
+                try connection.statement("ROLLBACK").run()
+            } catch {
+                throw .unknown(error)
+            }
+        }
+        if error.code == SQLiteWriter.failedSync { throw .unknown(error) }
+    }
+
+    /// Moves the log into the database when it has become long.
+    ///
+    /// A full disk or readers in the way are no failure: the log keeps everything, and the next batch tries again.
+    /// - Throws: another error, such as a failed fsync of the database.
+    func checkpointIfLong() throws(SQLiteError) {
+        guard logPages.pointee >= SQLiteWriter.checkpointPages else { return }
+        let mode = logPages.pointee >= SQLiteWriter.restartPages ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE
+        let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, mode, nil, nil)
+        checkpoints += 1
+        switch code & 0xFF {
+        case SQLITE_OK, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL: return
+        default: throw SQLiteError(code: code, connection: connection.handle)
+        }
+    }
+
+    // MARK: Operations
+
+    /// - Returns: by how much the number of records changed.
+    private func apply(_ operation: StorageOperation) throws(SQLiteError) -> Int64 {
+        switch operation {
+        case .put(let partition, let key, let record):
+            // Updating first tells whether the record is new, which an upsert doesn't.
+            if try put(SQLiteSchema.update, partition, key, record) > 0 { return 0 }
+            return try put(SQLiteSchema.insert, partition, key, record)
+        case .purge(let partition, let key):
+            let statement = try connection.statement(SQLiteSchema.purge)
+            try statement.bind(1, Int64(partition.rawValue))
+            try statement.bind(2, text: key.bytes)
+            return try -changes(statement)
+        case .metadata(let scope, let name, let value):
+            try setMetadata(scope, name, value)
+            return 0
+        case .wipe(let partition):
+            let metadata = try connection.statement(SQLiteSchema.wipeMetadata)
+            try metadata.bind(1, Int64(partition.rawValue))
+            try metadata.run()
+            let records = try connection.statement(SQLiteSchema.wipeRecords)
+            try records.bind(1, Int64(partition.rawValue))
+            return try -changes(records)
+        }
+    }
+
+    private func put(
+        _ sql: String, _ partition: PartitionID, _ key: Key, _ record: Record
+    ) throws(SQLiteError) -> Int64 {
+        let statement = try connection.statement(sql)
+        try statement.bind(1, Int64(partition.rawValue))
+        try statement.bind(2, text: key.bytes)
+        try statement.bind(3, record.version.ballot.counter)
+        try statement.bind(4, Int64(record.version.ballot.node.rawValue))
+        try statement.bind(5, record.version.sequence)
+        try statement.bind(6, record.expiresAt)
+        try statement.bind(7, Int64(record.checksum))
+        try statement.bind(8, blob: record.value)
+        return try changes(statement)
+    }
+
+    private func setMetadata(_ scope: MetadataScope, _ name: String, _ value: [UInt8]?) throws(SQLiteError) {
+        let statement = try connection.statement(value == nil ? SQLiteSchema.removeMetadata : SQLiteSchema.putMetadata)
+        try statement.bind(1, SQLiteSchema.number(scope))
+        try statement.bind(2, text: Array(name.utf8))
+        if let value {
+            try statement.bind(3, Int64(SQLiteSchema.metadataChecksum(scope, name, value)))
+            try statement.bind(4, blob: value)
+        }
+        try statement.run()
+    }
+
+    private func changes(_ statement: SQLiteStatement) throws(SQLiteError) -> Int64 {
+        try statement.run()
+        return Int64(sqlite3_changes(connection.handle))
+    }
+}
+#endif

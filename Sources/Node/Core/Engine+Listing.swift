@@ -1,0 +1,147 @@
+import KVProtocols
+import KVStorage
+import Logging
+import KVReplication
+import KVTransport
+
+/// Pages of keys over partitions, in order of key bytes.
+extension Engine {
+    private static let chunk = 64
+
+    func listLocally(_ request: ListRequest) -> ListReply {
+        let partitions = replicas.indices.filter { replicas[$0]?.machine.isMember == true }
+            .map { PartitionID(UInt16($0)) }
+        let (entries, isLast, failed) = scan(partitions, request)
+        return ListReply(
+            entries: entries.map { ListReply.Entry(key: $0.key, record: $0.record) }, hasMore: !isLast,
+            incomplete: failed)
+    }
+
+    /// A page of partitions that this node leads. It is given out only after a barrier in each of them: by then
+    /// whatever the scan saw is chosen, or the page is not given out.
+    func listAsLeader(
+        _ partitions: [PartitionID], _ request: ListRequest, deadline: UInt64,
+        completion: @escaping @Sendable (PeerReply?) -> Void
+    ) {
+        var led: [PartitionID] = []
+        var unable: [PartitionID] = []
+        for partition in partitions {
+            let index = Int(partition.rawValue)
+            if index < replicas.count, replicas[index]?.machine.isLeading == true {
+                led.append(partition)
+            } else {
+                unable.append(partition)
+            }
+        }
+        let (entries, isLast, failed) = scan(led, request)
+        let barrier = Barrier(
+            count: led.count, unable: unable + failed, entries: entries, isLast: isLast, completion: completion)
+        for partition in led {
+            begin(partition, .barrier, deadline: deadline, isForwarded: true) { answer in
+                barrier.passed(partition, answer.outcome == .passed)
+            }
+        }
+        if led.isEmpty { barrier.finish() }
+    }
+
+    /// Collects the barriers of one page.
+    ///
+    /// `@unchecked Sendable`: created and called on the engine's thread only, as every completion is.
+    private final class Barrier: @unchecked Sendable {
+        private var count: Int
+        private var unable: [PartitionID]
+        private let entries: [KeyRecord]
+        private let isLast: Bool
+        private let completion: @Sendable (PeerReply?) -> Void
+
+        init(
+            count: Int, unable: [PartitionID], entries: [KeyRecord], isLast: Bool,
+            completion: @escaping @Sendable (PeerReply?) -> Void
+        ) {
+            self.count = count
+            self.unable = unable
+            self.entries = entries
+            self.isLast = isLast
+            self.completion = completion
+        }
+
+        func passed(_ partition: PartitionID, _ ok: Bool) {
+            if !ok, !unable.contains(partition) { unable.append(partition) }
+            count -= 1
+            if count == 0 { finish() }
+        }
+
+        func finish() {
+            let unable = unable.sorted()
+            // What a partition that could not be confirmed showed may not be chosen: it is taken back by the asker,
+            // who knows which keys belong to it.
+            completion(.list(entries, isLast: isLast, unable: unable))
+        }
+    }
+
+    /// Merges the partitions' own order: from each a few entries at a time, so that a page costs about its limit.
+    private func scan(
+        _ partitions: [PartitionID], _ request: ListRequest
+    ) -> (entries: [KeyRecord], isLast: Bool, failed: [PartitionID]) {
+        var cursors: [ScanCursor] = partitions.map { ScanCursor(partition: $0, after: request.after) }
+        var failed: [PartitionID] = []
+        var entries: [KeyRecord] = []
+        let chunk = max(4, min(Self.chunk, request.limit * 2 / max(1, partitions.count) + 4))
+        while entries.count < request.limit {
+            var best: Int?
+            for index in cursors.indices {
+                if cursors[index].needsPage, !fill(&cursors[index], request, chunk: chunk) {
+                    failed.append(cursors[index].partition)
+                }
+                guard let key = cursors[index].head?.key else { continue }
+                if let other = best.flatMap({ cursors[$0].head?.key }), other < key { continue }
+                best = index
+            }
+            guard let best, let entry = cursors[best].pop() else { return (entries, true, failed) }
+            if let record = entry.record, !record.isTombstone, record.expiresAt == 0 || record.expiresAt > wall {
+                entries.append(KeyRecord(key: entry.key, record: record))
+            }
+        }
+        let isLast = cursors.allSatisfy { $0.head == nil && $0.isLast }
+        return (entries, isLast, failed)
+    }
+
+    private func fill(_ cursor: inout ScanCursor, _ request: ListRequest, chunk: Int) -> Bool {
+        do {
+            let page = try storage.scan(
+                ScanRequest(
+                    partition: cursor.partition, after: cursor.after, prefix: request.prefix, limit: chunk,
+                    values: request.values))
+            cursor.take(page)
+            return true
+        } catch {
+            cursor.take(ScanPage(entries: [], isLast: true))
+            logger.error("a scan failed", metadata: ["kv.partition": "\(cursor.partition)", "error": "\(error)"])
+            return false
+        }
+    }
+}
+
+/// Where a merge stands in one partition.
+private struct ScanCursor {
+    let partition: PartitionID
+    private(set) var after: Key?
+    private(set) var isLast = false
+    private var page: ArraySlice<ScanPage.Entry> = []
+
+    init(partition: PartitionID, after: Key?) {
+        self.partition = partition
+        self.after = after
+    }
+
+    var head: ScanPage.Entry? { page.first }
+    var needsPage: Bool { page.isEmpty && !isLast }
+
+    mutating func take(_ new: ScanPage) {
+        page = new.entries[...]
+        isLast = new.isLast || new.entries.isEmpty
+        after = new.entries.last?.key ?? after
+    }
+
+    mutating func pop() -> ScanPage.Entry? { page.popFirst() }
+}

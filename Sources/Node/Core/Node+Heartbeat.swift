@@ -1,0 +1,103 @@
+import KVProtocols
+import KVStorage
+import KVTransport
+import Logging
+
+extension Node {
+    /// What came of one heartbeat.
+    enum Beat {
+        case answered
+        /// A new identity was taken: it counts only once the node shows itself under it.
+        case again
+        case unreachable
+        case stopped
+    }
+
+    /// Tells the controller about this node until cancelled. The node works on while the controller is away.
+    func heartbeats() async {
+        var wasReachable = true
+        while !Task.isCancelled {
+            let started = Clocks.monotonicMilliseconds()
+            switch await beat(isFirstFailure: wasReachable) {
+            case .stopped: return
+            case .again: continue
+            case .unreachable: wasReachable = false
+            case .answered:
+                if !wasReachable { logger.notice("the controller answers again") }
+                wasReachable = true
+            }
+            let spent = Clocks.monotonicMilliseconds() - started
+            let rest = Int64(settings.heartbeatMilliseconds) - Int64(spent)
+            do { try await Task.sleep(for: .milliseconds(max(10, rest))) } catch { return }
+        }
+    }
+
+    /// Shows the controller this boot before any peer hears of it: a folder that was rolled back must not vote. When the
+    /// controller is away the node goes on with what it knows, and its peers judge its boot counter.
+    func introduce() async {
+        for _ in 0..<3 {
+            guard case .again = await beat(isFirstFailure: true) else { return }
+        }
+    }
+
+    private func beat(isFirstFailure: Bool) async -> Beat {
+        guard let report = await engine.report() else { return .stopped }
+        do {
+            let reply = try await controller.heartbeat(heartbeat(from: report))
+            return await take(reply, report) ? .again : .answered
+        } catch is CancellationError {
+            return .stopped
+        } catch {
+            if isFirstFailure {
+                logger.warning("the controller can't be reached", metadata: ["error": "\(error)"])
+            }
+            return .unreachable
+        }
+    }
+
+    private func heartbeat(from report: EngineReport) -> Heartbeat {
+        let identity = report.identity
+        return Heartbeat(
+            name: settings.name, node: identity?.node ?? NodeID(0), cluster: identity?.cluster ?? 0,
+            incarnation: identity?.incarnation ?? 0, boot: identity?.boot ?? 0, durable: report.durable,
+            address: settings.address, peerAddress: settings.peerAddress, zone: settings.zone,
+            mapEpoch: report.map?.epoch ?? 0, backend: settings.backend, health: health(report),
+            keys: report.statistics?.backend.keys ?? 0, bytesOnDisk: report.statistics?.backend.bytesOnDisk ?? 0,
+            leading: report.leading, version: settings.version)
+    }
+
+    func health(_ report: EngineReport) -> Heartbeat.Health {
+        var reasons: [String] = []
+        if let failure = report.failure { reasons.append("storage failed: \(failure.description)") }
+        if let degradation = report.degradation { reasons.append("storage is degraded: \(degradation.description)") }
+        return Heartbeat.Health(ok: reasons.isEmpty, reasons: reasons)
+    }
+
+    /// Does what the controller says; `true` when it wants to hear of it at once.
+    private func take(_ reply: HeartbeatReply, _ report: EngineReport) async -> Bool {
+        switch reply.verdict {
+        case .welcome:
+            if report.refusal != nil { engine.mailbox.put(.refusal(nil)) }
+        case .refused:
+            if report.refusal != reply.reason {
+                logger.error("the controller refuses this node", metadata: ["reason": "\(reply.reason)"])
+                engine.mailbox.put(.refusal(reply.reason))
+            }
+            return false
+        case .newIdentity:
+            guard var identity = report.identity else { return false }
+            logger.notice(
+                "the controller gives this node a new identity",
+                metadata: ["kv.node": "\(reply.node)", "reason": "\(reply.reason)"])
+            identity.cluster = reply.cluster
+            identity.node = reply.node
+            guard let adopted = await engine.adopt(identity), await engine.durable() else { return false }
+            network.update(identity: adopted)
+        }
+        if let map = reply.map {
+            engine.mailbox.put(.map(map))
+            network.update(peers: Self.peers(of: map, besides: reply.node))
+        }
+        return reply.verdict == .newIdentity
+    }
+}

@@ -1,0 +1,75 @@
+import KVProtocols
+import KVReplication
+import KVStorage
+
+/// One partition of the node's storage, as its machine sees it.
+struct PartitionStore: ReplicaStore {
+    let partition: PartitionID
+    let storage: NodeStorage
+    /// Journal position of the state last saved.
+    private var savedAt: UInt64 = 0
+    /// A record was replaced whose version could not be read: the digest must be computed anew.
+    var isDigestDoubtful = false
+    /// Keys looked at per page of a walk: bounds how long a page keeps the engine.
+    private static let walkPage = 512
+
+    init(partition: PartitionID, storage: NodeStorage) {
+        self.partition = partition
+        self.storage = storage
+    }
+
+    var state: PartitionState { storage.state(of: partition) }
+    var isStateDurable: Bool { storage.durable >= savedAt }
+    var digest: PartitionDigest { storage.digest(of: partition) }
+
+    func version(of key: Key) -> Found<Version> {
+        do {
+            return try storage.version(partition, key).map { .found($0) } ?? .absent
+        } catch {
+            return .damaged
+        }
+    }
+
+    func record(of key: Key) -> Found<Record> {
+        do {
+            return try storage.read(partition, key).map { .found($0) } ?? .absent
+        } catch {
+            return .damaged
+        }
+    }
+
+    mutating func put(_ key: Key, _ record: Record, replacing old: Version?) {
+        if old == nil, case .damaged = version(of: key) { isDigestDoubtful = true }
+        storage.put(partition, key, record, replacing: old)
+    }
+
+    mutating func purge(_ key: Key, replacing old: Version) {
+        storage.purge(partition, key, replacing: old)
+    }
+
+    mutating func save(_ state: PartitionState) {
+        storage.save(partition, state)
+        savedAt = storage.appended
+    }
+
+    mutating func wipe() {
+        storage.wipe(partition, keeping: state)
+        savedAt = storage.appended
+    }
+
+    func walk(buckets: UInt64, after: Key?) -> WalkPage? {
+        let request = ScanRequest(partition: partition, after: after, limit: Self.walkPage, values: false)
+        let page: ScanPage
+        do {
+            page = try storage.scan(request)
+        } catch {
+            return nil  // the storage keeps the reason; a member that can't read gives no answer
+        }
+        var entries: [WalkPage.Entry] = []
+        for entry in page.entries where buckets & (1 << UInt64(PartitionDigest.bucket(of: entry.key))) != 0 {
+            // What fails verification is there but unknown: it must not pass for absent.
+            entries.append(WalkPage.Entry(key: entry.key, version: entry.record?.version ?? .zero))
+        }
+        return WalkPage(entries: entries, next: page.isLast ? nil : page.entries.last?.key)
+    }
+}

@@ -1,0 +1,47 @@
+internal import Hummingbird
+public import KVHTTP
+public import KVNode
+public import Logging
+public import NIOCore
+public import ServiceLifecycle
+
+/// The HTTP interface of one node: keys, lists, batches, replicas, health, metrics.
+///
+/// HTTP/1.1 only. Keeps no state beyond metrics; everything is asked of the service.
+public struct NodeHTTPServer: Service {
+    private let server: HTTPServer
+
+    /// - Parameters:
+    ///   - port: 0 takes any free port.
+    ///   - onBound: called once with the port, when the server listens and before it answers.
+    public init(
+        service: any NodeService, host: String, port: Int, limits: HTTPServerLimits = HTTPServerLimits(),
+        eventLoopGroup: any EventLoopGroup, logger: Logger, onBound: @escaping @Sendable (Int) async -> Void = { _ in }
+    ) {
+        let metrics = RequestMetrics(routes: NodeRoute.allCases.map(\.rawValue))
+        server = HTTPServer(
+            host: host, port: port, limits: limits, handler: NodeHandler(service: service, metrics: metrics),
+            metrics: metrics, eventLoopGroup: eventLoopGroup, logger: logger, onBound: onBound)
+    }
+
+    /// Serves until graceful shutdown, which finishes the requests in progress, or until cancelled.
+    /// - Throws: `HTTPServerError` when the address can't be listened on.
+    public func run() async throws {
+        try await server.run()
+    }
+}
+
+/// The classes of requests in metrics.
+enum NodeRoute: String, CaseIterable {
+    case kv, keys, batch, replicas, other
+
+    var index: Int {
+        switch self {
+        case .kv: 0
+        case .keys: 1
+        case .batch: 2
+        case .replicas: 3
+        case .other: 4
+        }
+    }
+}

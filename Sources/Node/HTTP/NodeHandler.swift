@@ -1,0 +1,99 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import KVHTTP
+internal import KVNode
+internal import KVProtocols
+
+/// Finds the endpoint of a request. Paths are compared as sent: only what follows `/kv/` is ever decoded.
+struct NodeHandler: HTTPHandler {
+    let service: any NodeService
+    let metrics: RequestMetrics
+    let servedBy: HTTPField
+    let bounds: BodyBounds
+
+    init(service: any NodeService, metrics: RequestMetrics) {
+        self.service = service
+        self.metrics = metrics
+        servedBy = HTTPField(name: .kvServedBy, value: service.name)
+        bounds = BodyBounds(maximumValueLength: service.maximumValueLength)
+    }
+
+    func route(of path: Substring) -> Int {
+        if path.hasPrefix("/kv/") { return NodeRoute.kv.index }
+        return switch path {
+        case "/keys": NodeRoute.keys.index
+        case "/batch": NodeRoute.batch.index
+        case "/replicas": NodeRoute.replicas.index
+        default: NodeRoute.other.index
+        }
+    }
+
+    func handle(_ exchange: Exchange) async throws -> Response {
+        do {
+            var response = try await dispatch(exchange)
+            response.headers.append(servedBy)
+            return response
+        } catch var problem as Problem {
+            problem.headers.append(servedBy)
+            throw problem
+        }
+    }
+
+    private func dispatch(_ exchange: Exchange) async throws -> Response {
+        if exchange.path.hasPrefix("/kv/") { return try await key(exchange) }
+        switch exchange.path {
+        case "/keys": return try await KeysEndpoint(service: service).respond(exchange)
+        case "/batch": return try await BatchEndpoint(service: service, bounds: bounds).respond(exchange)
+        case "/replicas": return try await ReplicasEndpoint(service: service).respond(exchange)
+        default: return try await StatusEndpoints(service: service, metrics: metrics).respond(exchange)
+        }
+    }
+
+    private func key(_ exchange: Exchange) async throws -> Response {
+        let endpoint = KeyEndpoint(service: service, bounds: bounds)
+        let rest = exchange.path.dropFirst("/kv/".count)
+        switch exchange.method {
+        case .get, .head: return try await endpoint.get(exchange, KeyPath.key(rest))
+        case .put: return try await endpoint.put(exchange, KeyPath.key(rest))
+        case .delete: return try await endpoint.delete(exchange, KeyPath.key(rest))
+        case .post where rest.hasSuffix("/increment"):
+            return try await endpoint.increment(exchange, KeyPath.key(rest.dropLast("/increment".count)))
+        default:
+            throw Problem.methodNotAllowed(
+                rest.hasSuffix("/increment") ? "GET, HEAD, PUT, DELETE, POST" : "GET, HEAD, PUT, DELETE")
+        }
+    }
+}
+
+/// How keys stand in paths: percent-decoded once, several segments allowed, nothing normalised. `POST` to a path that
+/// ends in `/increment` increments the key before it; a key that itself ends so is reached by the other methods.
+enum KeyPath {
+    static func key(_ raw: Substring) throws(Problem) -> Key {
+        guard let bytes = percentDecoded(raw.utf8) else {
+            throw .badRequest("bad_key", "the path holds a '%' that is not followed by two hexadecimal digits")
+        }
+        return try key(bytes)
+    }
+
+    static func key(_ bytes: [UInt8]) throws(Problem) -> Key {
+        do {
+            return try Key(validating: bytes)
+        } catch {
+            throw .badRequest("bad_key", error.description)
+        }
+    }
+}
+
+/// How long bodies may be, in bytes.
+struct BodyBounds {
+    let value: Int
+    /// JSON escapes make a value longer. A value that is mostly escapes and does not fit is sent raw.
+    let json: Int
+    let batch: Int
+
+    init(maximumValueLength: Int) {
+        value = maximumValueLength
+        json = 2 * maximumValueLength + 4_096
+        batch = max(4 << 20, json)
+    }
+}

@@ -1,0 +1,70 @@
+internal import HTTPTypes
+internal import Hummingbird
+package import NIOCore
+
+/// Reads the body of one request within limits of size and time. Belongs to the one task that serves the request.
+package final class BodyReader {
+    private let request: Request
+    private let limits: HTTPServerLimits
+    private let started: ContinuousClock.Instant
+    private var iterator: RequestBody.AsyncIterator?
+    private var isAtEnd: Bool
+    /// As announced by the client, in bytes; `nil` for a chunked body.
+    package let announcedLength: Int?
+
+    init(_ request: Request, limits: HTTPServerLimits) {
+        self.request = request
+        self.limits = limits
+        started = .now
+        let fields = request.head.headerFields
+        announcedLength = fields[.contentLength].flatMap { Int($0) }
+        isAtEnd = (announcedLength ?? 0) == 0 && !fields.contains(.transferEncoding)
+    }
+
+    /// Whether the request has a body that was not read to its end.
+    package var hasMore: Bool { !isAtEnd }
+
+    /// Reads the whole body.
+    /// - Throws: 413 as soon as it has, or announces, more than `limit` bytes; 408 when it arrives too slowly.
+    package func collect(upTo limit: Int) async throws -> ByteBuffer {
+        if let announcedLength, announcedLength > limit {
+            // Clients that only look for an answer once they have sent everything get to see it.
+            if announcedLength <= limits.maximumDiscardedLength { _ = try await discardRest() }
+            throw Problem.bodyTooLarge(limit: limit)
+        }
+        guard var body = try await next() else { return ByteBuffer() }
+        guard body.readableBytes <= limit else { throw Problem.bodyTooLarge(limit: limit) }
+        while var part = try await next() {
+            guard body.readableBytes + part.readableBytes <= limit else { throw Problem.bodyTooLarge(limit: limit) }
+            body.writeBuffer(&part)
+            let allowed = limits.bodyTimeout + .seconds(body.readableBytes >> 16)
+            guard ContinuousClock.now - started < allowed else {
+                throw Problem(
+                    .requestTimeout, "body_too_slow", "the body did not arrive in time", outcome: .notApplied)
+            }
+        }
+        return body
+    }
+
+    /// Reads and drops what is left, within bounds, so that the client gets to see the answer.
+    /// Returns whether the connection may be used for another request.
+    func discardRest() async throws -> Bool {
+        var discarded = 0
+        let deadline = ContinuousClock.now + limits.bodyTimeout
+        while !isAtEnd {
+            guard let part = try await next() else { break }
+            discarded += part.readableBytes
+            guard discarded <= limits.maximumDiscardedLength, ContinuousClock.now < deadline else { return false }
+        }
+        return true
+    }
+
+    private func next() async throws -> ByteBuffer? {
+        guard !isAtEnd else { return nil }
+        var current = iterator ?? request.body.makeAsyncIterator()
+        let part = try await current.next()
+        iterator = current
+        if part == nil { isAtEnd = true }
+        return part
+    }
+}

@@ -1,0 +1,67 @@
+import KVProtocols
+
+/// Rule 9: a tombstone goes only when all members of a stable configuration hold exactly it.
+extension PartitionMachine {
+    private static let maximumBurials = 256
+
+    /// Remembers a chosen tombstone as a candidate; what finds no place is found by a later delete or stays.
+    mutating func buryLater(_ key: Key, _ version: Version, now: UInt64) {
+        guard let count = leadership?.burials.count,
+            count < Self.maximumBurials || leadership?.burials[key] != nil
+        else { return }
+        leadership?.burials[key] = Burial(version: version, askedAt: now)
+    }
+
+    mutating func tickBurials<Store: ReplicaStore>(now: UInt64, store: inout Store, output: inout Output) {
+        guard let leadership, leadership.isComplete, leadership.closing == nil, !leadership.burials.isEmpty,
+            !state.configuration.isJoint, reachable == electorate.everyone,
+            now >= leadership.buriedAt + settings.electionTimeout
+        else { return }
+        self.leadership?.buriedAt = now
+        let mine = electorate.bit(of: me)
+        var ready: [(Key, Version)] = []
+        for key in leadership.burials.keys.sorted() {
+            guard let burial = leadership.burials[key] else { continue }
+            guard holdsTombstone(key, burial.version, store: store) else {
+                self.leadership?.burials[key] = nil
+                continue
+            }
+            if burial.holders | mine == electorate.everyone {
+                ready.append((key, burial.version))
+            } else {
+                sendToOthers(of: ~burial.holders, .buried(key, burial.version), output: &output)
+            }
+        }
+        // Accepts on their way carry the old purge epoch and would be turned away once.
+        guard !ready.isEmpty, leadership.unchosen == 0 else { return }
+        purge(ready, store: &store, output: &output)
+    }
+
+    private func holdsTombstone<Store: ReplicaStore>(_ key: Key, _ version: Version, store: Store) -> Bool {
+        guard leadership?.newestInFlight[key] == nil, let record = store.record(of: key).value else { return false }
+        return record.isTombstone && record.version == version
+    }
+
+    /// The purge epoch is raised, durably, before anyone is told to forget: it fences late duplicates of what is forgotten.
+    private mutating func purge<Store: ReplicaStore>(
+        _ tombstones: [(Key, Version)], store: inout Store, output: inout Output
+    ) {
+        state.purgeEpoch += 1
+        store.save(state)
+        for (key, version) in tombstones {
+            leadership?.burials[key] = nil
+            store.purge(key, replacing: version)
+            for node in electorate.nodes where node != me {
+                output.afterPersist.append(Outgoing(to: node, header: header, message: .purge(key, version)))
+            }
+        }
+    }
+
+    mutating func burial<Store: ReplicaStore>(
+        _ key: Key, _ version: Version, holds: Bool, by index: Int, now: UInt64, store: inout Store,
+        output: inout Output
+    ) {
+        guard leadership?.burials[key]?.version == version else { return }
+        if holds { leadership?.burials[key]?.holders |= 1 << Electorate.Set(index) }
+    }
+}

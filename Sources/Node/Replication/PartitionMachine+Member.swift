@@ -1,0 +1,154 @@
+import KVProtocols
+
+/// What a member does with messages: the fences of every rule, and the promises and stores of rules 1, 2, 8 and 9.
+extension PartitionMachine {
+    mutating func receive<Store: ReplicaStore>(
+        _ message: Message, _ header: Header, from: NodeID, now: UInt64, store: inout Store, output: inout Output
+    ) {
+        highestSeen = max(highestSeen, header.ballot.counter)
+        switch message {
+        case .canvass(let configuration, let polite):
+            canvassed(configuration, header, from: from, polite: polite, now: now, store: &store, output: &output)
+        case .prepare(let configuration, let polite):
+            prepared(configuration, header, from: from, polite: polite, now: now, store: &store, output: &output)
+        case .accept, .copy, .confirm, .query, .digest, .walk, .buried, .purge:
+            obey(message, header, from: from, now: now, store: &store, output: &output)
+        case .wishToLead:
+            wishedToLead(from: from, header, now: now, output: &output)
+        case .handOver:
+            handedOver(header, from: from, now: now, store: &store, output: &output)
+        case .resigned:
+            if leader == from, leadership == nil, header.ballot >= state.promised {
+                leader = nil
+                output.statusChanged = true
+                scheduleElection(now: now, first: true)
+            }
+        case .install(let configuration):
+            consider(configuration, now: now, store: &store, output: &output)
+        case .supported, .promised, .accepted, .copied, .confirmed, .known, .digested, .walked, .burial, .rejected:
+            answered(message, header, from: from, now: now, store: &store, output: &output)
+        }
+    }
+
+    /// Whether the sender's licence holds here; tells it what is known when not. A newer ballot or purge epoch is saved:
+    /// what the caller says next must wait for that.
+    mutating func admits<Store: ReplicaStore>(
+        _ header: Header, from: NodeID, now: UInt64, store: inout Store, output: inout Output
+    ) -> Bool {
+        // A ballot names its owner: nobody else may use it.
+        guard header.ballot.node == from else { return false }
+        guard header.epoch == state.configuration.epoch else {
+            if header.epoch < state.configuration.epoch {
+                reply(.install(state.configuration), to: from, header, output: &output)
+            } else {
+                reject(.configuration, to: from, header, output: &output)
+            }
+            return false
+        }
+        guard state.configuration.contains(me), electorate.index(of: from) != nil else { return false }
+        guard header.ballot >= state.promised else {
+            reject(.ballot, to: from, header, output: &output)
+            return false
+        }
+        guard header.purgeEpoch >= state.purgeEpoch else {
+            reject(.purgeEpoch, to: from, header, output: &output)
+            return false
+        }
+        if header.ballot > state.promised || header.purgeEpoch > state.purgeEpoch {
+            if header.ballot > state.promised, from != me { stepDown(output: &output) }
+            state.promised = header.ballot
+            state.purgeEpoch = header.purgeEpoch
+            store.save(state)
+        }
+        return true
+    }
+
+    /// Obeys a leader: rules 2 to 4 and 7 to 9 on the member's side.
+    private mutating func obey<Store: ReplicaStore>(
+        _ message: Message, _ header: Header, from: NodeID, now: UInt64, store: inout Store, output: inout Output
+    ) {
+        guard admits(header, from: from, now: now, store: &store, output: &output) else { return }
+        heard(leader: from, now: now, output: &output)
+        switch message {
+        case .accept(let key, let record):
+            // Records of this ballot carry it in their version; anything else would break the order of versions.
+            guard record.version.ballot == header.ballot else { return }
+            storeIfNewer(key, record, store: &store)
+            replyAfterPersist(.accepted(sequence: record.version.sequence), to: from, header, output: &output)
+        case .copy(let key, let record):
+            storeIfNewer(key, record, store: &store)
+            replyAfterPersist(.copied(key, record.version), to: from, header, output: &output)
+        case .confirm(let round):
+            // Says nothing about records: it need not wait for them, only for the promise it repeats.
+            if store.isStateDurable {
+                reply(.confirmed(round: round), to: from, header, output: &output)
+            } else {
+                replyAfterPersist(.confirmed(round: round), to: from, header, output: &output)
+            }
+        case .query(let key):
+            switch store.record(of: key) {
+            case .found(let record): replyAfterPersist(.known(key, record), to: from, header, output: &output)
+            case .absent: replyAfterPersist(.known(key, nil), to: from, header, output: &output)
+            case .damaged: break  // neither present nor absent: no vote
+            }
+        case .digest(let round):
+            replyAfterPersist(.digested(round: round, store.digest), to: from, header, output: &output)
+        case .walk(let round, let buckets, let after):
+            guard let page = store.walk(buckets: buckets, after: after) else { return }
+            replyAfterPersist(.walked(round: round, page), to: from, header, output: &output)
+        case .buried(let key, let version):
+            let holds =
+                if let record = store.record(of: key).value {
+                    record.isTombstone && record.version == version
+                } else { false }
+            replyAfterPersist(.burial(key, version, holds: holds), to: from, header, output: &output)
+        case .purge(let key, let version):
+            if let record = store.record(of: key).value, record.isTombstone, record.version == version {
+                store.purge(key, replacing: version)
+            }
+        default:
+            break
+        }
+    }
+
+    /// Stores a record unless the same or a newer one is there. A damaged one is replaced: its version is unknown, and
+    /// a chosen newer one is on a quorum of others.
+    func storeIfNewer<Store: ReplicaStore>(_ key: Key, _ record: Record, store: inout Store) {
+        switch store.version(of: key) {
+        case .found(let have):
+            if record.version > have {
+                store.put(key, record, replacing: have)
+            } else if record.version == have, case .damaged = store.record(of: key) {
+                store.put(key, record, replacing: have)
+            }
+        case .absent, .damaged:
+            store.put(key, record, replacing: nil)
+        }
+    }
+
+    mutating func heard(leader from: NodeID, now: UInt64, output: inout Output) {
+        guard from != me else { return }
+        heardAt = now
+        if candidacy?.phase == .canvassing { candidacy = nil }
+        electionAt = now + settings.electionTimeout + random.below(settings.electionTimeout / 2)
+        if leader != from {
+            leader = from
+            lastWishAt = now
+            output.statusChanged = true
+        }
+    }
+
+    func reply(_ message: Message, to: NodeID, _ header: Header, output: inout Output) {
+        output.now.append(Outgoing(to: to, header: header, message: message))
+    }
+
+    func replyAfterPersist(_ message: Message, to: NodeID, _ header: Header, output: inout Output) {
+        output.afterPersist.append(Outgoing(to: to, header: header, message: message))
+    }
+
+    func reject(_ reason: Rejection.Reason, to: NodeID, _ header: Header, output: inout Output) {
+        let rejection = Rejection(
+            reason: reason, promised: state.promised, epoch: state.configuration.epoch, purgeEpoch: state.purgeEpoch)
+        reply(.rejected(rejection), to: to, header, output: &output)
+    }
+}

@@ -1,0 +1,19 @@
+/// SplitMix64 (Steele, Lea, Flood, 2014): small, seeded, the same everywhere. For back-off, never for secrets.
+public struct SplitMix64: RandomNumberGenerator, Hashable, Sendable {
+    private var state: UInt64
+
+    public init(seed: UInt64) { state = seed }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+
+    /// A number from 0 up to, not including, `bound`; 0 when the bound is 0.
+    mutating func below(_ bound: UInt64) -> UInt64 {
+        bound == 0 ? 0 : next() % bound
+    }
+}

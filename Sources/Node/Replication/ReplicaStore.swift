@@ -1,0 +1,39 @@
+public import KVProtocols
+
+/// One partition's durable state as its machine sees it. Changes are visible at once and durable later: what a machine
+/// says on the strength of them goes into `Output.afterPersist`, which leaves only when all that was staged before it
+/// is on the disk.
+public protocol ReplicaStore {
+    /// As it was last saved.
+    var state: PartitionState { get }
+    /// Whether what was last saved has reached the disk: a promise counts only then.
+    var isStateDurable: Bool { get }
+    /// Of everything put and not purged.
+    var digest: PartitionDigest { get }
+
+    func version(of key: Key) -> Found<Version>
+    func record(of key: Key) -> Found<Record>
+
+    /// `replacing` is what `version(of:)` gave; `nil` for absent or damaged.
+    mutating func put(_ key: Key, _ record: Record, replacing: Version?)
+    mutating func purge(_ key: Key, replacing: Version)
+    mutating func save(_ state: PartitionState)
+    /// Forgets every record; the state stays as saved.
+    mutating func wipe()
+
+    /// The versions in these buckets after `after`, in ascending order of key. Looks at a bounded number of keys per
+    /// call: a page may be empty and have a `next`. `nil` when the store can't be read.
+    func walk(buckets: UInt64, after: Key?) -> WalkPage?
+}
+
+/// The answer of a store.
+public enum Found<Value: Sendable>: Sendable {
+    case absent
+    case found(Value)
+    /// Something is stored but fails verification, or can't be read: it counts neither as present nor as absent.
+    case damaged
+
+    public var value: Value? {
+        if case .found(let value) = self { value } else { nil }
+    }
+}

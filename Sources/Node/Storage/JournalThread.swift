@@ -1,0 +1,194 @@
+internal import KVProtocols
+
+/// Runs the journal on a thread of its own: while it syncs, frames gather; whatever waits then becomes one write and one
+/// sync.
+///
+/// The queue has no limit of its own: what waits in it is also in the overlay, which is bounded.
+///
+/// `@unchecked Sendable`: after `init`, `journal` is touched only by the thread, and by `finish` once the thread has
+/// ended; everything else is behind the monitor.
+final class JournalThread: @unchecked Sendable {
+    /// Frames kept for reuse, and the largest worth keeping.
+    private static let freeLimit = 4
+    private static let freeCapacity = 2 << 20
+
+    struct Figures {
+        var durable: UInt64
+        var syncs: UInt64 = 0
+        var segments: Int
+        var bytes: UInt64
+    }
+
+    private struct State {
+        var queue: [JournalFrame] = []
+        var free: [JournalFrame] = []
+        var released: UInt64?
+        var isStopping = false
+        var figures: Figures
+        /// Frames are being written.
+        var isBusy = false
+        /// Why the last write didn't succeed; `.full` passes, others stay.
+        var error: StorageError?
+
+        var isPoisoned: Bool { error != nil && error?.code != .full }
+    }
+
+    private enum Work {
+        case write([JournalFrame])
+        case release(UInt64)
+        case stop
+    }
+
+    private let journal: Journal
+    private let monitor: Monitor<State>
+    private let notify: @Sendable (StorageEvent) -> Void
+    private let retryMilliseconds: Int
+    private var thread: WorkerThread?
+
+    init(
+        _ journal: Journal, retryMilliseconds: Int, notify: @escaping @Sendable (StorageEvent) -> Void
+    ) throws(StorageError) {
+        self.journal = journal
+        self.notify = notify
+        self.retryMilliseconds = retryMilliseconds
+        let figures = Figures(durable: journal.durable, segments: journal.segmentCount, bytes: journal.bytes)
+        monitor = Monitor(State(figures: figures))
+        thread = try WorkerThread { [self] in run() }
+    }
+
+    var figures: Figures { monitor.look { $0.figures } }
+
+    /// Queues the frames and returns an empty one to go on with, if there is any. O(frames), no waiting for the disk.
+    func submit(_ frames: [JournalFrame]) -> JournalFrame? {
+        monitor.update { state in
+            if state.isPoisoned { return frames.last }
+            state.queue.append(contentsOf: frames)
+            return state.free.popLast()
+        }
+    }
+
+    /// Lets the thread recycle segments when it is free.
+    func release(upTo position: UInt64) {
+        monitor.update { $0.released = position }
+    }
+
+    /// Waits until everything submitted is durable.
+    /// - Throws: `.full` or `.poisoned`: then it is not.
+    func drain() throws(StorageError) {
+        let error = monitor.wait { state -> StorageError?? in
+            if let error = state.error { return .some(error) }
+            return state.queue.isEmpty && !state.isBusy ? .some(nil) : nil
+        }
+        if let error { throw error }
+    }
+
+    /// Ends the thread, without waiting for what is queued: call `drain` first to keep it. With `applied`, the position
+    /// up to which the backend has everything, the journal is left empty.
+    func finish(applied: UInt64?) throws(StorageError) {
+        monitor.update { $0.isStopping = true }
+        thread?.join()
+        defer { journal.close() }
+        if let applied, monitor.look({ $0.error == nil }) {
+            do {
+                try journal.empty(applied: applied)
+            } catch  where error.code == .full {
+                // No room for an empty segment: the next open reads the full one, nothing else.
+            }
+        }
+    }
+
+    // MARK: On the thread
+
+    private func run() {
+        while true {
+            let work = monitor.wait { state -> Work? in
+                if state.isStopping { return .stop }
+                if !state.queue.isEmpty {
+                    defer { state.queue.removeAll(keepingCapacity: true) }
+                    state.isBusy = true
+                    return .write(state.queue)
+                }
+                if let position = state.released.take() { return .release(position) }
+                return nil
+            }
+            let goesOn: Bool
+            switch work {
+            case .stop: return
+            case .write(let frames): goesOn = write(frames[...])
+            case .release(let position): goesOn = release(position)
+            }
+            if !goesOn { return }
+        }
+    }
+
+    /// Writes until done; waits and retries while the disk is full. `false` ends the thread.
+    private func write(_ frames: ArraySlice<JournalFrame>) -> Bool {
+        var frames = frames
+        while true {
+            do {
+                try journal.write(&frames) { done in settle(done) }
+                // Only now: whoever drains finds the events already on their way.
+                monitor.update { $0.isBusy = false }
+                return true
+            } catch  where error.code == .full {
+                // Bytes that were never synced may be written again, a sync that failed may not be tried again.
+                let isNew = monitor.update { state -> Bool in
+                    defer { state.error = error }
+                    return state.error == nil
+                }
+                if isNew { notify(.journalFull(error)) }
+                let stop = monitor.wait(milliseconds: retryMilliseconds) { $0.isStopping ? true : nil }
+                if stop == true { return false }
+            } catch {
+                poison(error)
+                return false
+            }
+        }
+    }
+
+    private func settle(_ done: ArraySlice<JournalFrame>) {
+        let durable = journal.durable
+        let wasFull = monitor.update { state -> Bool in
+            for frame in done
+            where state.free.count < JournalThread.freeLimit && frame.capacity <= JournalThread.freeCapacity {
+                frame.reset(firstPosition: 0)
+                state.free.append(frame)
+            }
+            state.figures = Figures(
+                durable: durable, syncs: journal.syncs, segments: journal.segmentCount, bytes: journal.bytes)
+            return state.error.take() != nil
+        }
+        if wasFull { notify(.spaceReturned) }
+        notify(.durable(durable))
+    }
+
+    private func release(_ position: UInt64) -> Bool {
+        do {
+            try journal.release(upTo: position)
+            monitor.update {
+                $0.figures.segments = journal.segmentCount
+                $0.figures.bytes = journal.bytes
+            }
+            return true
+        } catch {
+            poison(error)
+            return false
+        }
+    }
+
+    private func poison(_ error: StorageError) {
+        let final =
+            error.code == .poisoned
+            ? error
+            : StorageError(
+                .poisoned,
+                "the journal failed, nothing is acknowledged any more; check the disk, then restart the "
+                    + "node: \(error.message)", cause: error.cause, path: error.path)
+        monitor.update { state in
+            state.error = final
+            state.queue.removeAll()
+            state.isBusy = false
+        }
+        notify(.failed(final))
+    }
+}

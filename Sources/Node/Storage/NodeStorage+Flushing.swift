@@ -1,0 +1,75 @@
+internal import KVProtocols
+
+extension NodeStorage {
+    /// Takes in what a thread reported; called on the engine's thread. Late events of a stopped storage are ignored.
+    public func handle(_ event: StorageEvent) {
+        guard !isStopped else { return }
+        switch event {
+        case .durable(let position):
+            guard failure == nil, position > durable else { return }
+            durable = position
+            startPendingJob()
+        case .flushed(let position):
+            finishFlush(at: position)
+            startFlushIfDue()
+        case .failed(let error):
+            if failure == nil { failure = error }
+        case .journalFull(let error):
+            journalDegradation = error
+        case .spaceReturned:
+            journalDegradation = nil
+        case .flushFailed(let error):
+            flushDegradation = error
+        }
+    }
+
+    /// Tells the time, of a clock that never goes back; about every 10 ms. Starts a flush when one is due.
+    public func tick(nowMilliseconds now: UInt64) {
+        if nowMilliseconds == 0 { dirtySinceMilliseconds = now }
+        nowMilliseconds = max(now, nowMilliseconds)
+        startFlushIfDue()
+    }
+
+    /// A flush is due when the flusher is free and the oldest change has waited long enough, or there are many.
+    func startFlushIfDue() {
+        guard failure == nil, !isStopped, !view.isFlushing, !view.active.isEmpty else { return }
+        let waited = nowMilliseconds - min(dirtySinceMilliseconds, nowMilliseconds)
+        let quarter = settings.overlayLimitBytes / 4
+        guard
+            waited >= settings.flushDelayMilliseconds || view.active.bytes > quarter
+                || view.active.journalBytes > settings.overlayLimitBytes
+        else { return }
+        pendingJob = makeJob()
+        commit()
+        startPendingJob()
+    }
+
+    /// Closes the active generation and makes it a job that ends at `appended`.
+    func makeJob() -> FlushJob {
+        view.beginFlush()
+        let generation = view.flushing
+        var digests: [Int: PartitionDigest] = [:]
+        for partition in generation.touched { digests[partition] = view.digests[partition] }
+        return FlushJob(
+            generation: generation, digests: digests,
+            checkpoint: StorageCheckpoint(
+                position: appended, folder: folder.identity, seed: settings.seed, partitions: view.states.count),
+            limits: FlushJob.Limits(operations: settings.flushOperations, bytes: settings.flushBytes))
+    }
+
+    /// The backend must not get what the journal may still lose: after a crash it would know entries that were never
+    /// acknowledged, under positions that are given again.
+    private func startPendingJob() {
+        guard let job = pendingJob, job.checkpoint.position <= durable else { return }
+        pendingJob = nil
+        flusher.start(job)
+    }
+
+    private func finishFlush(at position: UInt64) {
+        guard view.isFlushing else { return }
+        flusher.discard(view.endFlush())
+        flushed = position
+        flushDegradation = nil
+        journal.release(upTo: position)
+    }
+}

@@ -1,0 +1,189 @@
+public import KVProtocols
+
+/// A node's store: a journal in front, an overlay in memory, a backend behind.
+///
+/// **Threads:** confined to the engine's thread. Two threads of its own, the journal's and the flusher's, report through
+/// `notify`, which must not block; the engine calls `handle` with each event, in the order of each thread.
+/// **Visibility:** what is staged is seen by every later read at once. **Durability:** an entry is durable once `durable`
+/// has reached the value that `appended` had after staging it; entries become durable in the order in which they
+/// were staged, and after a crash exactly a prefix of them, at least up to `durable`, is there. **Cost:** staging and reads of
+/// overlaid keys are look-ups in memory; other reads cost what the backend's do.
+/// **Bounds:** the caller stops staging for clients while `isOverLimit` is true.
+public final class NodeStorage {
+    /// Sizes and times; the defaults fit a node of a cluster.
+    public struct Settings: Sendable {
+        /// The cluster's id: the key of the digests' hash. When it differs from the last time, digests are computed anew.
+        public var seed: UInt64
+        /// Size of a journal segment. Two or more exist at any time.
+        public var segmentBytes: Int
+        /// Estimated memory of the overlay above which `isOverLimit` is true.
+        public var overlayLimitBytes: Int
+        /// How long the first change waits for others before a flush, in milliseconds.
+        public var flushDelayMilliseconds: UInt64
+        /// Operations that the backend gets at once, at most (metadata that belongs to them may come on top).
+        public var flushOperations: Int
+        /// Bytes of keys and values that the backend gets at once, at most, unless a single record is larger.
+        public var flushBytes: Int
+        /// How long the journal and the flusher wait before they try a full disk again, in milliseconds.
+        public var retryMilliseconds: Int
+
+        public init(
+            seed: UInt64, segmentBytes: Int = 64 << 20, overlayLimitBytes: Int = 64 << 20,
+            flushDelayMilliseconds: UInt64 = 50, flushOperations: Int = 20_000, flushBytes: Int = 16 << 20,
+            retryMilliseconds: Int = 200
+        ) {
+            self.seed = seed
+            self.segmentBytes = segmentBytes
+            self.overlayLimitBytes = overlayLimitBytes
+            self.flushDelayMilliseconds = flushDelayMilliseconds
+            self.flushOperations = flushOperations
+            self.flushBytes = flushBytes
+            self.retryMilliseconds = retryMilliseconds
+        }
+    }
+
+    let settings: Settings
+    let folder: DataFolder
+    let backend: any StorageBackend
+    let view: StorageView
+    let journal: JournalThread
+    let flusher: FlusherThread
+
+    /// Frames that are complete but not yet submitted, and the one that takes entries.
+    var sealed: [JournalFrame] = []
+    var frame: JournalFrame
+
+    /// Position of the last staged entry. Counts entries; only grows over the life of the folder, also across restarts.
+    public internal(set) var appended: UInt64
+    /// Every entry up to here is on the disk.
+    public internal(set) var durable: UInt64
+    /// Why nothing becomes durable any more, if so: the node has failed and acknowledges nothing until it is restarted.
+    public internal(set) var failure: StorageError?
+    /// Why the disk doesn't take what it should, if so: the node is degraded, its data safe, and it recovers by itself.
+    public var degradation: StorageError? { journalDegradation ?? flushDegradation }
+    var journalDegradation: StorageError?
+    var flushDegradation: StorageError?
+
+    /// The backend has everything up to here.
+    var flushed: UInt64
+    /// Waits until the journal is durable up to its position.
+    var pendingJob: FlushJob?
+    /// The engine's clock at its last tick, and when the first change of the active generation came.
+    var nowMilliseconds: UInt64 = 0
+    var dirtySinceMilliseconds: UInt64 = 0
+    var isStopped = false
+
+    /// Opens the storage in `folder`: reads the backend's metadata and replays the journal. The backend was opened in the
+    /// same folder and belongs to this storage from here on.
+    ///
+    /// Cost: O(entries that the backend lacks); after a crash amid a flush also O(keys) of the partitions that it touched.
+    /// - Throws: `.damaged` when acknowledged entries may be missing, `.foreign` when backend, journal and `partitions` don't
+    ///   belong together, `.full` when there is no room for the journal, or what the backend throws. Then backend and folder
+    ///   are still the caller's to close.
+    public convenience init(
+        folder: DataFolder, backend: any StorageBackend, partitions: Int, settings: Settings,
+        notify: @escaping @Sendable (StorageEvent) -> Void
+    ) throws(StorageError) {
+        try self.init(
+            folder: folder, files: SystemJournalFiles(path: folder.journalPath), backend: backend,
+            partitions: partitions, settings: settings, notify: notify)
+    }
+
+    init(
+        folder: DataFolder, files: any JournalFiles, backend: any StorageBackend, partitions: Int,
+        settings: Settings, notify: @escaping @Sendable (StorageEvent) -> Void
+    ) throws(StorageError) {
+        self.settings = settings
+        self.folder = folder
+        self.backend = backend
+        var opening = try StorageOpening(
+            backend: backend, partitions: partitions, seed: settings.seed, folder: folder.identity)
+        let recovered = try opening.replay(files, segmentBytes: settings.segmentBytes)
+        view = opening.view
+        let core = try Journal(recovered, segmentBytes: settings.segmentBytes)
+        appended = core.durable
+        durable = core.durable
+        flushed = opening.applied ?? core.durable
+        frame = JournalFrame(firstPosition: core.durable + 1)
+        journal = try JournalThread(core, retryMilliseconds: settings.retryMilliseconds, notify: notify)
+        do {
+            flusher = try FlusherThread(backend, retryMilliseconds: settings.retryMilliseconds, notify: notify)
+        } catch {
+            try journal.finish(applied: nil)
+            throw error
+        }
+        journal.release(upTo: flushed)
+    }
+
+    deinit {
+        // Not stopped: as after a crash, the journal keeps what the backend lacks.
+        if !isStopped { abandon() }
+    }
+
+    // MARK: Partitions
+
+    /// What this node must never forget about the partition, with what is staged. O(1).
+    public func state(of partition: PartitionID) -> PartitionState {
+        view.states[Int(partition.rawValue)]
+    }
+
+    /// The digest of what reads see of the partition. O(1).
+    public func digest(of partition: PartitionID) -> PartitionDigest {
+        view.digests[Int(partition.rawValue)]
+    }
+
+    /// Computes the digest anew from the stored versions: after a record was replaced whose version could not be read.
+    /// O(keys of the partition). Records whose header is damaged don't count.
+    /// - Throws: what the backend's scan throws.
+    public func recomputeDigest(of partition: PartitionID) throws(StorageError) {
+        try view.recomputeDigest(of: partition)
+    }
+
+    // MARK: Reads
+
+    /// The newest record of the key, tombstones included.
+    /// - Throws: what the backend throws, `.damaged` among it.
+    public func read(_ partition: PartitionID, _ key: Key) throws(StorageError) -> Record? {
+        try view.read(partition, key)
+    }
+
+    /// The version of the record that `read` returns.
+    public func version(_ partition: PartitionID, _ key: Key) throws(StorageError) -> Version? {
+        try view.version(partition, key)
+    }
+
+    /// One page of what `read` would return, in order of key bytes, tombstones included. A page may hold fewer entries
+    /// than asked for although more follow; one that is not the last holds at least one.
+    public func scan(_ request: ScanRequest) throws(StorageError) -> ScanPage {
+        try view.scan(request)
+    }
+
+    /// A value of the node's own metadata, with what is staged.
+    public func node(_ name: String) throws(StorageError) -> [UInt8]? {
+        try view.node(name)
+    }
+
+    // MARK: Bounds and figures
+
+    /// Estimated memory of everything that the backend lacks.
+    public var overlayBytes: Int { view.overlayBytes }
+
+    /// The configured size of the overlay.
+    public var overlayLimitBytes: Int { settings.overlayLimitBytes }
+
+    /// Whether clients' writes should wait: the overlay is at its limit, or one key is rewritten so often that the journal
+    /// grows far beyond it.
+    public var isOverLimit: Bool {
+        view.overlayBytes > settings.overlayLimitBytes || view.journalBytes / 4 > settings.overlayLimitBytes
+    }
+
+    /// Cheap enough for once a second.
+    /// - Throws: what the backend throws.
+    public func statistics() throws(StorageError) -> StorageStatistics {
+        let figures = journal.figures
+        return StorageStatistics(
+            backend: try backend.statistics(), overlayEntries: view.overlayEntries, overlayBytes: view.overlayBytes,
+            journalSegments: figures.segments, journalBytes: figures.bytes, journalSyncs: figures.syncs,
+            flushes: flusher.flushes, appended: appended, durable: durable, flushed: flushed)
+    }
+}

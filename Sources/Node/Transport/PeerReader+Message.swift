@@ -1,0 +1,93 @@
+internal import KVProtocols
+internal import KVReplication
+
+/// The reading side of the layouts in `PeerSink+Message.swift` and `PeerSink+Request.swift`.
+extension PeerReader {
+    /// The next message; `nil` when it brought a record that does not match its checksum and key, and was skipped.
+    mutating func message() throws(PeerCodecError) -> PeerMessage? {
+        let raw = try number(UInt8.self)
+        guard let tag = PeerTag(rawValue: raw) else { throw .unknownTag(.message, raw) }
+        switch tag {
+        case .requestOperation, .requestList, .requestReplica: return try request(tag)
+        case .replyOutcome, .replyList, .replyReplica: return try reply(tag)
+        default: break
+        }
+        let part = try take(30)
+        let header = Header(
+            epoch: part.number(at: 2, UInt64.self), ballot: part.ballot(at: 10),
+            purgeEpoch: part.number(at: 22, UInt64.self))
+        guard let message = try machineMessage(tag) else { return nil }
+        return .machine(PartitionID(part.number(at: 0, UInt16.self)), header, message)
+    }
+
+    @inline(__always)
+    private mutating func machineMessage(_ tag: PeerTag) throws(PeerCodecError) -> Message? {
+        switch tag {
+        case .accept:
+            let key = try key()
+            let record = try record()
+            return record.isIntact(for: key) ? .accept(key, record) : nil
+        case .accepted: return .accepted(sequence: try number(UInt64.self))
+        case .confirm: return .confirm(round: try number(UInt64.self))
+        case .confirmed: return .confirmed(round: try number(UInt64.self))
+        case .copy:
+            let key = try key()
+            let record = try record()
+            return record.isIntact(for: key) ? .copy(key, record) : nil
+        case .copied: return .copied(try key(), try version())
+        case .query: return .query(try key())
+        case .known:
+            let key = try key()
+            guard try flag() else { return .known(key, nil) }
+            let record = try record()
+            return record.isIntact(for: key) ? .known(key, record) : nil
+        default: return try rareMessage(tag)
+        }
+    }
+
+    private mutating func rareMessage(_ tag: PeerTag) throws(PeerCodecError) -> Message {
+        switch tag {
+        case .canvass:
+            let polite = try flag()
+            return .canvass(try configuration(), polite: polite)
+        case .supported: return .supported
+        case .prepare:
+            let polite = try flag()
+            return .prepare(try configuration(), polite: polite)
+        case .promised: return .promised(try digest())
+        case .digest: return .digest(round: try number(UInt64.self))
+        case .digested: return .digested(round: try number(UInt64.self), try digest())
+        case .walk:
+            return .walk(
+                round: try number(UInt64.self), buckets: try number(UInt64.self), after: try optionalKey())
+        case .walked: return .walked(round: try number(UInt64.self), try walkPage())
+        case .buried: return .buried(try key(), try version())
+        case .burial: return .burial(try key(), try version(), holds: try flag())
+        case .purge: return .purge(try key(), try version())
+        case .wishToLead: return .wishToLead
+        case .handOver: return .handOver
+        case .resigned: return .resigned
+        case .install: return .install(try configuration())
+        case .rejected: return .rejected(try rejection())
+        case .accept, .accepted, .confirm, .confirmed, .copy, .copied, .query, .known, .requestOperation,
+            .requestList, .requestReplica, .replyOutcome, .replyList, .replyReplica:
+            throw .unknownTag(.message, tag.rawValue)
+        }
+    }
+
+    private mutating func walkPage() throws(PeerCodecError) -> WalkPage {
+        let count = try count(of: 23)
+        var entries: [WalkPage.Entry] = []
+        entries.reserveCapacity(count)
+        for _ in 0..<count { entries.append(WalkPage.Entry(key: try key(), version: try version())) }
+        return WalkPage(entries: entries, next: try optionalKey())
+    }
+
+    private mutating func rejection() throws(PeerCodecError) -> Rejection {
+        let part = try take(29)
+        guard let reason = Rejection.Reason(rawValue: part[0]) else { throw .unknownTag(.rejection, part[0]) }
+        return Rejection(
+            reason: reason, promised: part.ballot(at: 1), epoch: part.number(at: 13, UInt64.self),
+            purgeEpoch: part.number(at: 21, UInt64.self))
+    }
+}

@@ -1,0 +1,73 @@
+import AsyncHTTPClient
+import Foundation
+import KVNode
+import KVProtocols
+import NIOCore
+import NIOHTTP1
+
+/// Heartbeats as JSON over HTTP.
+struct HTTPControllerLink: ControllerLink {
+    /// A heartbeat that takes longer is given up; the next one comes soon.
+    static let timeout = TimeAmount.seconds(2)
+    /// An answer holds at most one cluster map.
+    static let maximumAnswerLength = 16 << 20
+
+    /// `host:port` of the controller.
+    let address: String
+    let client: HTTPClient
+
+    /// Gives `body` a client for one address that is asked again and again, and ends it whatever becomes of `body`.
+    static func withClient(
+        _ group: any EventLoopGroup, _ body: (HTTPClient) async throws -> Void
+    ) async throws {
+        var configuration = HTTPClient.Configuration(
+            redirectConfiguration: .disallow, timeout: .init(connect: .seconds(1), read: timeout),
+            connectionPool: .init(idleTimeout: .seconds(10)))
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.httpVersion = .http1Only
+        let client = HTTPClient(eventLoopGroup: group, configuration: configuration)
+        do {
+            try await body(client)
+        } catch {
+            // The first error is the one to tell.
+            do { try await client.shutdown() } catch {}
+            throw error
+        }
+        try await client.shutdown()
+    }
+
+    func heartbeat(_ heartbeat: Heartbeat) async throws -> HeartbeatReply {
+        var request = HTTPClientRequest(url: "http://\(address)/internal/heartbeat")
+        request.method = .POST
+        request.headers.add(name: "content-type", value: "application/json")
+        request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(heartbeat)))
+        let status: HTTPResponseStatus
+        let body: ByteBuffer
+        do {
+            let response = try await client.execute(request, deadline: .now() + HTTPControllerLink.timeout)
+            status = response.status
+            body = try await response.body.collect(upTo: HTTPControllerLink.maximumAnswerLength)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw ControllerLinkError(address: address, reason: "\(error)")
+        }
+        guard status == .ok else {
+            let detail = ProblemDocument(Array(body.readableBytesView)).map { ": \($0.summary)" } ?? ""
+            throw ControllerLinkError(address: address, reason: "status \(status.code)\(detail)")
+        }
+        do {
+            return try JSONDecoder().decode(HeartbeatReply.self, from: Data(body.readableBytesView))
+        } catch {
+            throw ControllerLinkError(address: address, reason: "its answer can't be understood: \(error)")
+        }
+    }
+}
+
+/// Why a heartbeat had no answer.
+struct ControllerLinkError: Error, CustomStringConvertible {
+    var address: String
+    var reason: String
+
+    var description: String { "\(address): \(reason)" }
+}

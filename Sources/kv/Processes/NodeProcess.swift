@@ -1,0 +1,85 @@
+import AsyncHTTPClient
+import KVBackends
+import KVConfiguration
+import KVHTTP
+import KVNode
+import KVNodeHTTP
+import KVProtocols
+import KVStorage
+import KVTransport
+import Logging
+import NIOCore
+
+/// A node put together from its configuration.
+struct NodeProcess {
+    let cluster: ClusterConfiguration
+    let configuration: NodeConfiguration
+    let logger: Logger
+
+    /// Works until the process is told to stop.
+    /// - Throws: what a person must know when it can't start: `StorageError`, `HTTPServerError`, `PeerNetworkError`.
+    func run(stopOnEndOfInput: Bool) async throws {
+        let folder = try DataFolder(path: configuration.backend.path, backendType: configuration.backend.type)
+        let backend = try BackendRegistry.open(
+            type: configuration.backend.type,
+            BackendContext(
+                path: configuration.backend.path, partitions: cluster.partitions, options: configuration.backend.options
+            ))
+        try ServerProcess.requireDurable(backend, type: configuration.backend.type, in: cluster)
+        // Peers have a loop of their own: no client's request delays a beacon or an acknowledgement.
+        try await ServerProcess.withLoops(1) { peerLoop in
+            try await ServerProcess.withLoops(ServerProcess.httpThreads) { loops in
+                try await HTTPControllerLink.withClient(loops) { client in
+                    let node = try makeNode(folder, backend, client, peerLoop)
+                    try await ServerProcess.run(
+                        core: { try await node.run() }, http: makeServer(node, loops), logger: logger,
+                        stopOnEndOfInput: stopOnEndOfInput)
+                }
+            }
+        }
+    }
+
+    private func makeNode(
+        _ folder: DataFolder, _ backend: any StorageBackend, _ client: HTTPClient, _ peerLoop: any EventLoopGroup
+    ) throws -> Node {
+        try Node(
+            settings: settings, folder: folder, backend: backend, storageSettings: storageSettings,
+            controller: HTTPControllerLink(address: cluster.controller.advertise.description, client: client),
+            logger: logger
+        ) { identity, onEvent in
+            PeerNetwork(
+                identity: identity, listen: (configuration.peerListen.host, configuration.peerListen.port),
+                group: peerLoop, settings: PeerNetworkSettings(), logger: logger, onEvent: onEvent)
+        }
+    }
+
+    private func makeServer(_ node: Node, _ loops: any EventLoopGroup) -> NodeHTTPServer {
+        NodeHTTPServer(
+            service: node, host: configuration.listen.host, port: configuration.listen.port, eventLoopGroup: loops,
+            logger: logger,
+            onBound: { [logger, configuration] _ in
+                logger.notice(
+                    "the node listens",
+                    metadata: [
+                        "kv.node": "\(configuration.name)", "address": "\(configuration.listen)",
+                        "peers": "\(configuration.peerListen)", "backend": "\(configuration.backend.type)",
+                    ])
+            })
+    }
+
+    private var settings: NodeSettings {
+        NodeSettings(
+            name: configuration.name, clusterName: cluster.name, policy: cluster.policy,
+            partitions: cluster.partitions, address: configuration.advertise.description,
+            peerAddress: configuration.peerAdvertise.description, zone: configuration.zone,
+            backend: configuration.backend.type, heartbeatMilliseconds: UInt64(cluster.heartbeat.milliseconds),
+            maximumValueLength: configuration.limits.maxValueBytes,
+            maximumOperations: configuration.limits.maxInflight, version: KVVersion.current)
+    }
+
+    private var storageSettings: NodeStorage.Settings {
+        NodeStorage.Settings(
+            seed: settings.digestSeed, segmentBytes: configuration.limits.journalSegmentBytes,
+            overlayLimitBytes: configuration.limits.overlayBytes)
+    }
+}

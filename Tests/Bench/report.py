@@ -1,0 +1,71 @@
+"""From measurements to sentences and tables."""
+
+from statistics import median
+
+MEBI = 1 << 20
+
+
+def spread(values, form):
+    return f"{form(median(values))} ({form(min(values))} to {form(max(values))})"
+
+
+def table(head, rows):
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+        for row in [head, ["-" * width for width in widths], *rows]]
+    return "\n".join(lines)
+
+
+def throughput(rounds, reference="etcd"):
+    """Summary for the JSON, text for people. Ratios are taken within a round, then summarised."""
+    summary, rows = {}, []
+    count = lambda value: f"{value:,.0f}"  # noqa: E731
+    for what in ("put", "get"):
+        for name in sorted(rounds[0], key=lambda name: (name == reference, name)):
+            runs = [turn[name][what] for turn in rounds]
+            rates = [run["per_second"] for run in runs]
+            ratios = [run["per_second"] / turn[reference][what]["per_second"] for run, turn in zip(runs, rounds)]
+            figures = {
+                "per_second": median(rates), "ratio": median(ratios), "ratio_min": min(ratios),
+                "ratio_max": max(ratios)}
+            for share in ("p50", "p99"):
+                figures[f"{share}_ms"] = median(run["latency_micros"][share] for run in runs) / 1000
+            figures["drain_seconds"] = median(run["drain_seconds"] for run in runs)
+            for side in ("server", "generator"):
+                figures[f"{side}_cpu_micros"] = median(run[f"{side}_cpu_micros_per_operation"] for run in runs)
+            summary.setdefault(what, {})[name] = figures
+            rows.append([
+                what, name, spread(rates, count), spread(ratios, lambda value: f"{value:.2f}"),
+                f"{figures['p50_ms']:.1f}", f"{figures['p99_ms']:.1f}", count(figures["server_cpu_micros"]),
+                count(figures["generator_cpu_micros"]), f"{figures['drain_seconds']:.1f}"])
+    head = [
+        "", "", "per second", f"times {reference}", "p50 ms", "p99 ms", "server CPU us/op", "generator CPU us/op",
+        "drain s"]
+    return summary, table(head, rows)
+
+
+def resident(result):
+    rows = []
+    for name, empty in result["empty"].items():
+        row = [name, f"{empty['resident'] / MEBI:.0f}"]
+        for stage in ("loaded", "after_reads"):
+            found = result[stage][name]
+            row += [f"{found['anon'] / MEBI:.0f} + {found['file'] / MEBI:.0f}"]
+        row.append(f"{result['disk_bytes'].get(name, 0) / MEBI:.0f}")
+        rows.append(row)
+    return table(
+        ["MiB", "empty, resident", "loaded, anon + file", "after random reads, anon + file", "data folder"], rows)
+
+
+def failover(outages):
+    """Over all keys of all kills."""
+    summary, rows = {}, []
+    for name, kills in outages.items():
+        times = sorted(seconds * 1000 for kill in kills for seconds in kill["seconds"])
+        summary[name] = {"kills": len(kills), "median_ms": median(times), "max_ms": times[-1], "min_ms": times[0]}
+        failures = sorted({failure for kill in kills for failure in kill["failures"]})
+        rows.append([
+            name, str(len(kills)), f"{times[0]:.0f}", f"{median(times):.0f}", f"{times[-1]:.0f}",
+            ", ".join(failures) or "none"])
+    return summary, table(["", "kills", "min ms", "median ms", "max ms", "failed puts meanwhile"], rows)

@@ -1,0 +1,419 @@
+"""The contestants: clusters of server processes on this machine, started, asked and stopped by process id."""
+
+import base64
+import ctypes
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from machine import BenchError
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
+started = []
+"""Every process that runs."""
+
+
+def _ends_with_parent():
+    """In the child: dies with the benchmark, whatever ends it, and leaves the terminal's Ctrl-C to it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setsid()
+
+
+class Server:
+    """One server process, with a log file of its own."""
+
+    def __init__(self, name, command, folder):
+        self.name, self.command, self.folder = name, command, folder
+        self.log = os.path.join(folder, f"{name}.log")
+        self.process = None
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def start(self):
+        # What the environment would configure is not what is measured.
+        environment = {name: text for name, text in os.environ.items() if not name.startswith(("KV_", "ETCD_"))}
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=_ends_with_parent)
+        started.append(self.process)
+
+    def check(self):
+        status = self.process.poll()
+        if status is not None:
+            raise BenchError(f"{self.name} ended with status {status}; the end of its log:\n{self.log_end()}")
+
+    def log_end(self):
+        with open(self.log, errors="replace") as file:
+            return "".join(file.readlines()[-15:])
+
+    def kill(self):
+        """SIGKILL. `start` may follow."""
+        self.process.kill()
+        self.process.wait()
+        started.remove(self.process)
+
+    def terminate(self):
+        """SIGTERM, if it runs."""
+        if self.process in started and self.process.poll() is None:
+            self.process.terminate()
+
+    def await_end(self, patience):
+        """After `terminate`. Raises BenchError when it takes longer, or when it was no clean stop."""
+        if self.process not in started:
+            return
+        try:
+            status = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise BenchError(f"{self.name} did not stop within {patience} s of SIGTERM") from None
+        started.remove(self.process)
+        if status not in (0, -signal.SIGTERM):
+            raise BenchError(f"{self.name} ended with status {status}; the end of its log:\n{self.log_end()}")
+
+
+def kill_all():
+    """Ends what still runs: the last resort of every way out."""
+    for process in started:
+        process.kill()
+    for process in started:
+        process.wait()
+    started.clear()
+
+
+def free_ports(count, first=21_000):
+    """Ports that nobody listens on, below those that outgoing connections get."""
+    found = []
+    for port in range(first, 32_000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise BenchError(f"fewer than {count} free ports")
+
+
+class Client:
+    """One connection, kept open; it is opened again after an error."""
+
+    def __init__(self, port, timeout=30):
+        self.port, self.timeout, self.connection = port, timeout, None
+
+    def ask(self, method, path, body=None):
+        """(status, headers, body). Raises OSError or HTTPException when there is no answer."""
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+            self.connection.connect()
+            self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            self.connection.request(method, path, body, headers)
+            answer = self.connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+
+    def json(self, method, path, body=None):
+        """The answer's JSON; BenchError unless the status is 200."""
+        text = None if body is None else json.dumps(body)
+        status, _, answer = self.ask(method, path, text)
+        if status != 200:
+            raise BenchError(f"{method} {path} on port {self.port}: status {status}: {answer[:300]!r}")
+        return json.loads(answer)
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+def key_name(number):
+    return f"bench-{number:06d}"
+
+
+def random_value():
+    return "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=100))
+
+
+class Cluster:
+    """What both contestants share. `ports` are where clients ask; `servers` are all processes, `members` those that
+    store data, in the order of `ports`."""
+
+    name = kind = durability = ""
+    batch = 1
+
+    def __init__(self, folder):
+        self.folder = folder
+        os.makedirs(folder)
+        self.servers, self.members, self.ports = [], [], []
+
+    @property
+    def pids(self):
+        return [server.pid for server in self.servers]
+
+    def start(self, patience=90):
+        for server in self.servers:
+            server.start()
+        self.await_healthy(patience)
+
+    def stop(self, patience=300):
+        for server in self.servers:
+            server.terminate()
+        for server in self.servers:
+            server.await_end(patience)
+
+    def backlog(self):
+        """Bytes that members have acknowledged and still have to move to where they stay."""
+        return 0
+
+    def drain(self, patience=300):
+        """Waits until there is no backlog: the seconds that took."""
+        began = time.monotonic()
+        while self.backlog() > 0:
+            for server in self.servers:
+                server.check()
+            if time.monotonic() - began > patience:
+                raise BenchError(f"{self.name} still has a backlog after {patience} s without load")
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def await_healthy(self, patience=120):
+        """Until every member serves and every key has all its replicas in step."""
+        deadline = time.monotonic() + patience
+        while True:
+            for server in self.servers:
+                server.check()
+            problem = self.problem()
+            if problem is None:
+                return
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name} is not healthy after {patience} s: {problem}")
+            time.sleep(0.05)
+
+    def problem(self):
+        """Why the cluster isn't healthy, or None."""
+        try:
+            return self.find_problem()
+        except (OSError, http.client.HTTPException, BenchError) as error:
+            return str(error)
+
+    def load(self, count):
+        """Puts keys 0 to count - 1 in batches, through all members, and checks that each was accepted."""
+        batches = iter(range(0, count, self.batch))
+        lock, problems = threading.Lock(), []
+
+        def work(port):
+            client = Client(port)
+            try:
+                while not problems:
+                    with lock:
+                        first = next(batches, None)
+                    if first is None:
+                        break
+                    self.put_batch(client, range(first, min(first + self.batch, count)))
+            except (OSError, http.client.HTTPException, BenchError) as error:
+                problems.append(error)
+            finally:
+                client.close()
+
+        threads = [threading.Thread(target=work, args=(port,)) for port in self.ports]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if problems:
+            raise BenchError(f"{self.name}: loading keys failed: {problems[0]}")
+
+    def verify(self, count, samples=50):
+        """Reads a few keys through every member: each must have a value of 100 bytes."""
+        for port in self.ports:
+            client = Client(port)
+            for _ in range(samples):
+                number = random.randrange(count)
+                length = len(self.get(client, number))
+                if length != 100:
+                    raise BenchError(f"{self.name}: {key_name(number)} has {length} bytes instead of 100")
+            client.close()
+
+
+class Store(Cluster):
+    """This store: a controller and four nodes, three replicas, one kind of backend."""
+
+    kind, batch = "kv", 1_000
+    durability = (
+        "a put is answered when 2 of 3 replicas have it in their journals, synced with fdatasync; "
+        "a get asks the leader, which confirms with a majority that it still leads")
+
+    def __init__(self, executable, backend, folder):
+        super().__init__(folder)
+        self.name = backend
+        ports = free_ports(9)
+        self.controller_port, self.ports, peers = ports[0], ports[1:5], ports[5:]
+        names = [f"worker{n}" for n in range(1, 5)]
+        configuration = {
+            "cluster": {
+                "name": "bench", "partitions": 64,
+                "replication": {"replicas": 3, "write_quorum": 2, "read_quorum": 2}},
+            "controller": {
+                "listen": f"127.0.0.1:{self.controller_port}",
+                "backend": {"type": backend, "path": os.path.join(folder, "controller")}},
+            "nodes": [
+                {"name": name, "listen": f"127.0.0.1:{port}", "peer_listen": f"127.0.0.1:{peer}",
+                 "backend": {"type": backend, "path": os.path.join(folder, name)}}
+                for name, port, peer in zip(names, self.ports, peers)]}
+        path = os.path.join(folder, "cluster.json")
+        with open(path, "w") as file:
+            json.dump(configuration, file, indent=2)
+        controller = Server("controller", [executable, "controller", "--config", path], folder)
+        self.members = [
+            Server(name, [executable, "node", "--config", path, "--name", name], folder) for name in names]
+        self.servers = [controller, *self.members]
+        self.controller = Client(self.controller_port)
+
+    def find_problem(self):
+        health = self.controller.json("GET", "/health")
+        if health["verdict"] != "ok" or health["nodes"]["up"] != len(self.members):
+            return "; ".join(health["reasons"]) or f"the verdict is {health['verdict']}"
+        for partition in self.controller.json("GET", "/partitions")["partitions"]:
+            if partition["state"] != "ok" or partition["lagging"] or not partition["synced"]:
+                return f"partition {partition['partition']} is {partition['state']}, or not synced yet"
+            if partition["leader"] != partition["members"][0]:
+                return f"partition {partition['partition']} is not led by its preferred leader yet"
+        for server, port in zip(self.members, self.ports):
+            client = Client(port, timeout=5)
+            try:
+                own = client.json("GET", "/health")
+            finally:
+                client.close()
+            if own["verdict"] != "ok" or own["partitions"]["leaderless"]:
+                return f"{server.name}: {own['reasons'] or 'partitions without a leader'}"
+            if own["peers"]["connected"] != own["peers"]["total"]:
+                return f"{server.name} is not connected to all peers"
+        return None
+
+    def backlog(self):
+        total = 0
+        for port in self.ports:
+            client = Client(port)
+            status, _, text = client.ask("GET", "/metrics")
+            client.close()
+            found = re.search(rb"^kv_overlay_bytes (\d+)", text, re.MULTILINE)
+            if status != 200 or found is None:
+                raise BenchError(f"port {port} has no kv_overlay_bytes in its metrics")
+            total += int(found[1])
+        return total
+
+    def put_batch(self, client, numbers):
+        operations = ",".join(
+            f'{{"op":"put","key":"{key_name(number)}","value":"{random_value()}"}}' for number in numbers)
+        status, _, answer = client.ask("POST", "/batch", f'{{"operations":[{operations}]}}')
+        accepted = answer.count(b'"status":200')
+        if status != 200 or accepted != len(numbers):
+            raise BenchError(f"batch: status {status}, {accepted} of {len(numbers)} accepted: {answer[:300]!r}")
+
+    def get(self, client, number):
+        return client.json("GET", f"/kv/{key_name(number)}")["value"]
+
+    def leader(self):
+        """The member that leads most partitions, and keys that it leads, each of another partition."""
+        partitions = self.controller.json("GET", "/partitions")["partitions"]
+        leaders = [partition["leader"] for partition in partitions]
+        index = max(range(len(self.members)), key=lambda n: (leaders.count(self.members[n].name), random.random()))
+        keys, seen = [], set()
+        for number in random.sample(range(1_000), 1_000):
+            place = self.controller.json("GET", f"/map?key={key_name(number)}")
+            if place["leader"] == self.members[index].name and place["partition"] not in seen:
+                seen.add(place["partition"])
+                keys.append(number)
+                if len(keys) == 4:
+                    return index, keys
+        raise BenchError(f"{self.members[index].name} leads too few partitions")
+
+    def put_once(self, client, number):
+        """Puts once, as fast as can be: (status, which leader decided)."""
+        status, headers, _ = client.ask("PUT", f"/kv/{key_name(number)}", f'{{"value":"{"v" * 100}"}}')
+        return status, headers.get("KV-Leader")
+
+
+class Etcd(Cluster):
+    """etcd: three members, each with a replica of everything, through its JSON gateway. Default durability."""
+
+    name = kind = "etcd"
+    batch = 100
+    durability = (
+        "default: a put is answered when 2 of 3 members have it in their write-ahead logs, synced with fdatasync; "
+        "a get is linearizable (serializable=false), its leader confirmed with a majority")
+
+    def __init__(self, executable, folder):
+        super().__init__(folder)
+        ports = free_ports(6, first=22_000)
+        self.ports, peers = ports[:3], ports[3:]
+        names = [f"member{n}" for n in range(1, 4)]
+        cluster = ",".join(f"{name}=http://127.0.0.1:{peer}" for name, peer in zip(names, peers))
+        for name, port, peer in zip(names, self.ports, peers):
+            client_url, peer_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
+            self.members.append(Server(name, [
+                executable, "--name", name, "--data-dir", os.path.join(folder, name),
+                "--listen-client-urls", client_url, "--advertise-client-urls", client_url,
+                "--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url,
+                "--initial-cluster", cluster, "--initial-cluster-token", "bench", "--log-level", "warn"], folder))
+        self.servers = self.members
+
+    def status(self, port):
+        client = Client(port, timeout=5)
+        try:
+            return client.json("POST", "/v3/maintenance/status", {})
+        finally:
+            client.close()
+
+    def find_problem(self):
+        indices = []
+        for port in self.ports:
+            status = self.status(port)
+            if int(status.get("leader", 0)) == 0:
+                return "no leader"
+            indices.append(int(status["raftIndex"]))
+        return None if max(indices) - min(indices) < 10 else "a member lags behind"
+
+    def put_batch(self, client, numbers):
+        operations = [
+            {"requestPut": {"key": encoded(key_name(number)), "value": encoded(random_value())}} for number in numbers]
+        answer = client.json("POST", "/v3/kv/txn", {"success": operations})
+        if not answer.get("succeeded") or len(answer["responses"]) != len(numbers):
+            raise BenchError(f"transaction not accepted: {str(answer)[:300]}")
+
+    def get(self, client, number):
+        answer = client.json("POST", "/v3/kv/range", {"key": encoded(key_name(number))})
+        return base64.b64decode(answer["kvs"][0]["value"]) if "kvs" in answer else b""
+
+    def leader(self):
+        """The member that leads; any keys, because it leads all."""
+        for index, port in enumerate(self.ports):
+            status = self.status(port)
+            if status["leader"] == status["header"]["member_id"]:
+                return index, random.sample(range(1_000), 4)
+        raise BenchError("no etcd member leads")
+
+    def put_once(self, client, number):
+        body = f'{{"key":"{encoded(key_name(number))}","value":"{encoded("v" * 100)}"}}'
+        status, _, answer = client.ask("POST", "/v3/kv/put", body)
+        return status, json.loads(answer)["header"]["raft_term"] if status == 200 else None
+
+
+def encoded(text):
+    return base64.b64encode(text.encode()).decode()

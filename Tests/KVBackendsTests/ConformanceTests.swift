@@ -1,0 +1,66 @@
+import KVConformance
+import KVProtocols
+import Testing
+
+@Suite struct ConformanceTests {
+    @Test("every backend passes every case", arguments: Engine.all, ConformanceSuite.cases)
+    func conformance(engine: Engine, test: ConformanceCase) throws {
+        let suite = ConformanceSuite(engine.factory, damage: engine.factory.type == "memory" ? nil : flipBit)
+        let outcome = try suite.run(test)
+        if engine.factory.type != "memory" { #expect(outcome == .passed) }
+    }
+
+    @Test("random histories from more seeds pass", arguments: Engine.all, [11, 12, 13] as [UInt64])
+    func seeds(engine: Engine, seed: UInt64) throws {
+        let suite = ConformanceSuite(engine.factory, seed: seed)
+        for test in ConformanceSuite.cases where test.name.hasPrefix("a random history") { try suite.run(test) }
+    }
+
+    @Test("names of cases are unique")
+    func names() {
+        #expect(Set(ConformanceSuite.cases.map(\.name)).count == ConformanceSuite.cases.count)
+    }
+
+    @Test("all backends give the same answers to the same history", arguments: [1, 2, 3] as [UInt64])
+    func comparison(seed: UInt64) throws {
+        let folders = try Engine.all.map { _ in try TestFolder() }
+        let backends = try zip(Engine.all, folders).map { try $0.open($1) }
+        var history = RandomHistory(seed: seed, partitions: ConformanceSuite.partitions)
+        for _ in 0..<40 {
+            let batch = history.nextBatch()
+            for backend in backends { try backend.apply(batch) }
+            let partition = PartitionID(UInt16(history.choice(below: ConformanceSuite.partitions)))
+            let request = ScanRequest(
+                partition: partition,
+                after: history.choice(below: 2) == 0 ? history.keys[history.choice(below: 50)] : nil,
+                prefix: history.choice(below: 2) == 0 ? Array("key".utf8) : [], limit: 1 + history.choice(below: 20),
+                values: history.choice(below: 2) == 0)
+            let pages = try backends.map { try $0.scan(request) }
+            let counts = try backends.map { try $0.statistics().keys }
+            for index in 1..<backends.count {
+                #expect(pages[index] == pages[0], "seed \(seed): \(Engine.all[index].factory.type) scans differently")
+                #expect(
+                    counts[index] == counts[0], "seed \(seed): \(Engine.all[index].factory.type) counts differently")
+            }
+        }
+        for backend in backends { try backend.close() }
+    }
+
+    @Test("the suite catches an engine that forgets, mixes up or invents")
+    func brokenEngines() throws {
+        for fault in FaultyBackend.Fault.allCases {
+            let factory = BackendFactory(type: "faulty", summary: "") { context throws(StorageError) in
+                FaultyBackend(fault, context)
+            }
+            let isNoticed = ConformanceSuite.cases.contains { test in
+                do {
+                    try ConformanceSuite(factory).run(test)
+                    return false
+                } catch {
+                    return true
+                }
+            }
+            #expect(isNoticed, "no case notices the fault \(fault)")
+        }
+    }
+}

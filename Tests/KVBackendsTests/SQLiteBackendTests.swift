@@ -1,0 +1,59 @@
+#if SQLite
+import Foundation
+import KVProtocols
+import KVSQLiteBackend
+import Testing
+
+@Suite struct SQLiteBackendTests {
+    private static let shell = "/usr/bin/sqlite3"
+
+    private func open(_ folder: TestFolder) throws(StorageError) -> SQLiteBackend {
+        try SQLiteBackend(BackendContext(path: folder.path, partitions: 8))
+    }
+
+    @Test(
+        "the sqlite3 shell reads the table while the backend is open",
+        .enabled(if: FileManager.default.isExecutableFile(atPath: shell), "needs the sqlite3 shell"))
+    func readableWithShell() throws {
+        let folder = try TestFolder()
+        let backend = try open(folder)
+        try backend.put(Key("mykey"), Array("myvalue".utf8), 42)
+        try backend.put(Key("gone"), nil, 43)
+        let file = "\(folder.path)/kv.sqlite3"
+        let query = "SELECT key, CAST(value AS TEXT), sequence FROM records ORDER BY sequence"
+        #expect(output(of: Self.shell, ["-readonly", file, query]) == "mykey|myvalue|42\ngone||43\n")
+        #expect(output(of: Self.shell, ["-readonly", file, "PRAGMA integrity_check"]) == "ok\n")
+        #expect(output(of: Self.shell, [file, "UPDATE records SET key = 'other' WHERE key = 'mykey'"]) != nil)
+        let other = try Key("other")
+        let entries = try backend.scan(ScanRequest(partition: Key("mykey").partition, limit: 5)).entries
+        #expect(entries.contains { $0.key == other && $0.record == nil }, "a row under another key must not be served")
+    }
+
+    @Test("a database of another program is refused")
+    func foreign() throws {
+        let folder = try TestFolder()
+        let file = "\(folder.path)/kv.sqlite3"
+        try #require(output(of: Self.shell, [file, "CREATE TABLE t(x)"]) != nil)
+        #expect(code { _ = try open(folder) } == .foreign)
+        try Data(repeating: 7, count: 10_000).write(to: URL(fileURLWithPath: file))
+        #expect(code { _ = try open(folder) } == .damaged)
+    }
+
+    @Test("the log is moved into the database before it grows without bound")
+    func checkpoints() throws {
+        let folder = try TestFolder()
+        let backend = try open(folder)
+        let keys = try (0..<64).map { try Key("k\($0)") }
+        for round in 0..<20 as Range<UInt64> {
+            try backend.apply(
+                keys.map {
+                    .put($0.partition, $0, record($0, [UInt8](repeating: UInt8(round), count: 64 << 10), round))
+                })
+        }
+        let log = try #require(try backend.statistics().details.first { $0.name == "log_bytes" })
+        #expect(log.value < 64 << 20)
+        try backend.close()
+        #expect(folder.files.map { ($0 as NSString).lastPathComponent } == ["kv.sqlite3"])
+    }
+}
+#endif

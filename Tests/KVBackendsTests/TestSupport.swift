@@ -1,0 +1,108 @@
+import Foundation
+import KVBackends
+import KVConformance
+import KVProtocols
+import Testing
+
+/// A backend by name, so that a test's report says which one it was.
+struct Engine: Sendable, CustomTestStringConvertible {
+    let factory: BackendFactory
+
+    /// Every backend that was compiled in.
+    static let all = BackendRegistry.standard.map(Engine.init)
+    /// Those that keep data on a disk.
+    static let durable = all.filter { $0.factory.type != "memory" }
+
+    static func named(_ type: String) -> Engine? { all.first { $0.factory.type == type } }
+
+    var testDescription: String { factory.type }
+
+    func open(_ folder: TestFolder, options: [String: OptionValue] = [:]) throws(StorageError) -> any StorageBackend {
+        try factory.open(BackendContext(path: folder.path, partitions: ConformanceSuite.partitions, options: options))
+    }
+}
+
+/// A folder that is removed with the object.
+final class TestFolder: Sendable {
+    let path: String
+
+    init(in parent: String = FileManager.default.temporaryDirectory.path) throws {
+        path = "\(parent)/kv-test-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// Every regular file below the folder.
+    var files: [String] {
+        (FileManager.default.subpaths(atPath: path) ?? []).map { "\(path)/\($0)" }.filter { file in
+            let type = try? FileManager.default.attributesOfItem(atPath: file)[.type] as? FileAttributeType
+            return type == .typeRegular
+        }
+    }
+}
+
+/// Runs a program.
+/// - Returns: its standard output; `nil` when it isn't installed or fails.
+func output(of program: String, _ arguments: [String]) -> String? {
+    let process = Process()
+    let pipe = Pipe()
+    process.executableURL = URL(fileURLWithPath: program)
+    process.arguments = arguments
+    process.standardOutput = pipe
+    process.standardError = FileHandle.nullDevice
+    do { try process.run() } catch { return nil }
+    let data = pipe.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return process.terminationStatus == 0 ? String(decoding: data, as: UTF8.self) : nil
+}
+
+/// Flips one bit in every occurrence of `value` in the files of `folder`: engines may keep older copies of a page.
+@Sendable
+func flipBit(in folder: String, _ key: Key, _ value: [UInt8]) throws {
+    var found = 0
+    for name in FileManager.default.subpaths(atPath: folder) ?? [] {
+        let url = URL(fileURLWithPath: "\(folder)/\(name)")
+        guard var data = try? Data(contentsOf: url), !value.isEmpty else { continue }
+        var start = data.startIndex
+        let handle = try FileHandle(forUpdating: url)
+        while let range = data.range(of: Data(value), in: start..<data.endIndex) {
+            let position = range.lowerBound + value.count / 2
+            data[position] ^= 0x10
+            try handle.seek(toOffset: UInt64(position))
+            try handle.write(contentsOf: Data([data[position]]))
+            start = range.upperBound
+            found += 1
+        }
+        try handle.close()
+    }
+    if found == 0 { throw ConformanceFailure("the value was not found in the folder's files") }
+}
+
+/// A record of `key` whose version is made from `number`.
+func record(_ key: Key, _ value: [UInt8]?, _ number: UInt64 = 1) -> Record {
+    Record(key: key, version: Version(ballot: Ballot(counter: 1, node: NodeID(1)), sequence: number), value: value)
+}
+
+extension Key {
+    var partition: PartitionID { partition(of: ConformanceSuite.partitions) }
+}
+
+extension StorageBackend {
+    func put(_ key: Key, _ value: [UInt8]?, _ number: UInt64 = 1) throws(StorageError) {
+        try apply([.put(key.partition, key, record(key, value, number))])
+    }
+
+    func value(_ key: Key) throws(StorageError) -> [UInt8]? { try read(key.partition, key)?.value }
+}
+
+/// The code of the storage error that `body` throws; `nil` when it throws none.
+func code(_ body: () throws -> Void) -> StorageError.Code? {
+    do {
+        try body()
+        return nil
+    } catch {
+        return (error as? StorageError)?.code
+    }
+}

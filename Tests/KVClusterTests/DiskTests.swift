@@ -1,0 +1,92 @@
+import Foundation
+import Testing
+
+/// Disks that are full or read-only. Needs mounts, so root on Linux.
+@Suite(.enabled("mounting a file system is not allowed here") { try await Mount.isPossible() })
+struct DiskTests {
+    @Test func `a read-only data folder is refused with the reason`() async throws {
+        var settings = ClusterSettings()
+        settings.folders = ["worker1": "disk"]
+        try await Cluster.with(settings, starting: false) { cluster in
+            try await Mount.with("ro,mode=700", at: "\(cluster.folder)/disk", in: cluster.folder) {
+                let result = try await cluster.failing("node", "--name", "worker1", "--config", cluster.configuration)
+                #expect(result.status == 1)
+                #expect(
+                    result.errors.contains("can\'t be written") && result.errors.contains("mount"), "\(result.errors)")
+                #expect(result.errors.contains("disk"), "\(result.errors)")
+            }
+        }
+    }
+
+    @Test(arguments: ["sqlite", "lmdb"])
+    func `a full disk costs no acknowledged write and passes when there is room again`(_ backend: String) async throws {
+        var settings = ClusterSettings.all(backend)
+        settings.replaceAfter = 3_600_000
+        settings.folders = ["worker1": "disk/data"]
+        settings.limits = ["worker1": #"{"max_value_bytes": 262144, "journal_segment_bytes": 1048576}"#]
+        try await Cluster.with(settings, starting: false) { cluster in
+            let disk = "\(cluster.folder)/disk"
+            try await Mount.with("size=24m,mode=700", at: disk, in: cluster.folder) {
+                try await cluster.start()
+                let log = WriteLog()
+                try await write(200, "before", cluster, log)
+                #expect(log.count == 200)
+                try fill("\(disk)/filler")
+                try await write(400, "full", cluster, log)
+                try await eventually("worker1 says that its disk is full") {
+                    let health = try await cluster.node("worker1").get("/health").json
+                    return health["verdict"].string != "ok" && health["reasons"].strings.joined().contains("full")
+                }
+                try await log.verify(at: [cluster.node("worker2"), cluster.node("worker3"), cluster.controller])
+                try await log.verify(at: [cluster.node("worker1")])
+
+                try FileManager.default.removeItem(atPath: "\(disk)/filler")
+                try await eventually("worker1 is well again", within: .seconds(90)) {
+                    try await cluster.node("worker1").get("/health").json["verdict"].string == "ok"
+                }
+                #expect(cluster.process("worker1")?.isRunning == true)
+                try await cluster.healthy()
+                try await write(50, "after", cluster, log)
+                try await log.verify(at: cluster.servers())
+                for key in log.keys {
+                    try await eventually("\(key) is the same everywhere") { try await cluster.agrees(key) }
+                }
+                await cluster.destroyAll()
+            }
+        }
+    }
+
+    /// Writes of 20 KB through all nodes. Each is done, or refused with what became of it.
+    private func write(_ count: Int, _ word: String, _ cluster: Cluster, _ log: WriteLog) async throws {
+        let servers = cluster.servers()
+        try await concurrently(0..<count) { index in
+            let (key, value) = ("key-\(index)", "\(word)-\(String(repeating: "x", count: 20_000))")
+            log.begin(key, value)
+            let answer = try await servers[index % servers.count].put(key, value, query: "?timeout=2000")
+            let outcome = answer.json["outcome"].string
+            switch answer.status {
+            case 200: log.acknowledge(key, value)
+            case 503, 507:
+                #expect(outcome == "not_applied", "\(answer.text)")
+                log.notApplied(key, value)
+            default: #expect(answer.status == 504 && outcome == "unknown", "\(answer.text)")
+            }
+        }
+        print("\(word): \(log.count) writes acknowledged so far")
+    }
+
+    /// Takes all the room that is left.
+    private func fill(_ path: String) throws {
+        try #require(FileManager.default.createFile(atPath: path, contents: nil))
+        let file = try FileHandle(forWritingTo: URL(filePath: path))
+        defer { try? file.close() }
+        var chunk = 1 << 20
+        while chunk >= 4_096 {
+            do {
+                try file.write(contentsOf: [UInt8](repeating: 0, count: chunk))
+            } catch {
+                chunk /= 2
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+import KVProtocols
+import KVReplication
+import KVSimulator
+import Testing
+
+@Suite struct MachineTests {
+    @Test func preferredMemberLeadsAndSynces() {
+        let script = Script()
+        script.elect()
+        #expect(script.machines[NodeID(1)]?.isSynced == true)
+        #expect(script.machines[NodeID(1)]?.lagging == [])
+        #expect(script.machines[NodeID(3)]?.leader == NodeID(1))
+    }
+
+    @Test func aLiveLeaderIsNotDisturbed() {
+        let script = Script()
+        script.elect()
+        let ballot = script.machines[NodeID(1)]?.leadingBallot
+        // Node 3 hears nothing and canvasses; the others know a live leader.
+        script.loses = { $0.outgoing.to == NodeID(3) && $0.from == NodeID(1) }
+        script.run(milliseconds: 5_000)
+        #expect(script.machines[NodeID(1)]?.leadingBallot == ballot)
+    }
+
+    @Test func aWriteIsAnsweredOnceAQuorumIsDurable() {
+        let script = Script()
+        script.elect()
+        script.stuckDisks = [NodeID(1), NodeID(2)]
+        let id = script.ask(.put(x, "a"), at: NodeID(1))
+        script.settle()
+        #expect(script.answers[id] == nil)
+        script.free(NodeID(2))
+        script.settle()
+        #expect(script.answers[id]?.version == Version(ballot: Ballot(counter: 2, node: NodeID(1)), sequence: 1))
+    }
+
+    @Test func aReadWaitsForConfirmationThatFollowsIt() {
+        let script = Script()
+        script.elect()
+        script.ask(.put(x, "a"))
+        script.loses = { if case .confirmed = $0.outgoing.message { true } else { false } }
+        let id = script.ask(.get(x), at: NodeID(1))
+        script.settle()
+        #expect(script.answers[id] == nil)
+        script.loses = { _ in false }
+        script.run(milliseconds: 400)
+        #expect(script.answers[id]?.text == "a")
+    }
+
+    @Test func aDeposedLeaderAnswersNoRead() {
+        let script = Script()
+        script.elect()
+        script.ask(.put(x, "old"))
+        script.isolate(1)
+        let id = script.ask(.get(x), at: NodeID(1))
+        script.run(milliseconds: 1_300)
+        let successor = script.nodes.last { script.machines[$0]?.isLeading == true }
+        #expect(successor != nil && successor != NodeID(1))
+        let write = script.ask(.put(x, "new"), at: successor ?? NodeID(2))
+        script.settle()
+        #expect(script.answers[write]?.version != nil)
+        #expect(script.answers[id] == nil || script.answers[id]?.isRefused == true)
+    }
+
+    @Test func anUnchosenRecordIsWrittenAgainBeforeItIsShown() {
+        let script = Script()
+        script.elect()
+        // Only node 2 gets the record; its leader dies with the write unknown.
+        script.loses = { if case .accept = $0.outgoing.message { $0.outgoing.to != NodeID(2) } else { false } }
+        script.stuckDisks = [NodeID(1)]
+        _ = script.ask(.put(x, "half"), at: NodeID(1))
+        script.settle()
+        script.loses = { _ in false }
+        script.crash(NodeID(1))
+        script.run(milliseconds: 3_000)
+        let ballot = script.leader.flatMap { script.machines[$0]?.leadingBallot }
+        #expect(script.ask(.get(x))?.text == "half")
+        #expect(script.record(x, on: 3)?.version.ballot == ballot)
+        #expect(script.record(x, on: 2)?.version.ballot == ballot)
+    }
+
+    @Test func conditionsAreJudgedAgainstTheNewestProposal() {
+        let script = Script()
+        script.elect()
+        let first = script.ask(.put(x, "1", .absent))?.version
+        #expect(first != nil)
+        #expect(script.ask(.put(x, "2", .absent)) == .conditionFailed(current: first))
+        #expect(script.ask(.put(x, "2", .version([first ?? .zero])))?.version != nil)
+        #expect(script.ask(.put(x, "3", .version([first ?? .zero])))?.version == nil)
+        #expect(script.ask(.increment(x, by: 40))?.number == 42)
+        #expect(script.ask(.delete(x, .present))?.version != nil)
+        #expect(script.ask(.delete(x, .present)) == .conditionFailed(current: nil))
+        script.ask(.put(y, "word"))
+        guard case .notANumber = script.ask(.increment(y, by: 1)) else {
+            Issue.record("a word was incremented")
+            return
+        }
+    }
+
+    @Test func whatWasNotProposedIsRefusedAndWhatWasIsUnknown() {
+        let script = Script()
+        script.elect()
+        script.isolate(1)
+        let write = script.ask(.put(x, "a"), at: NodeID(1))
+        let read = script.ask(.get(y), at: NodeID(1))
+        script.step(NodeID(1), .cancel(id: write))
+        script.step(NodeID(1), .cancel(id: read))
+        #expect(script.answers[write]?.isUnknown == true)
+        #expect(script.answers[read] == .refused(.timeout))
+        #expect(script.answers[script.ask(.put(x, "b"), at: NodeID(3))] == .refused(.notLeader(leader: NodeID(1))))
+    }
+
+    @Test func anExpiredValueIsBuriedBeforeItIsCalledAbsent() {
+        let script = Script()
+        script.elect()
+        script.ask(.put(x, value: [1], expiresAt: script.wall + 10, .none))
+        script.wall += 20
+        #expect(script.ask(.get(x)) == .absent)
+        #expect(script.record(x, on: 1)?.isTombstone == true)
+        // A clock that runs behind doesn't bring it back.
+        script.wall -= 20
+        #expect(script.ask(.get(x)) == .absent)
+    }
+
+    @Test func aFailedConditionOnAnExpiredValueBuriesItToo() {
+        let script = Script()
+        script.elect()
+        script.ask(.put(x, value: [1], expiresAt: script.wall + 10, .none))
+        script.wall += 20
+        #expect(script.ask(.put(x, "2", .present)) == .conditionFailed(current: nil))
+        #expect(script.record(x, on: 1)?.isTombstone == true)
+    }
+
+    @Test func aBarrierWaitsForWritesBeforeIt() {
+        let script = Script()
+        script.elect()
+        script.loses = { if case .accepted = $0.outgoing.message { $0.from != NodeID(1) } else { false } }
+        let write = script.ask(.put(x, "a"), at: NodeID(1))
+        let barrier = script.ask(.barrier, at: NodeID(1))
+        script.settle()
+        #expect(script.answers[barrier] == nil)
+        script.loses = { _ in false }
+        script.run(milliseconds: 600)
+        #expect(script.answers[write]?.version != nil)
+        #expect(script.answers[barrier] == .passed)
+    }
+
+    @Test func aRestartedNodeNeverUsesABallotTwice() {
+        let script = Script()
+        script.elect()
+        let before = script.stores[NodeID(1)]?.state.promised ?? .zero
+        script.crash(NodeID(1))
+        script.start(NodeID(1))
+        script.run(milliseconds: 6_000)
+        #expect((script.machines[NodeID(1)]?.leadingBallot ?? .zero) > before)
+    }
+
+    @Test func aPromiseIsDurableBeforeItIsSent() {
+        let script = Script()
+        script.stuckDisks = [NodeID(2), NodeID(3)]
+        script.run(milliseconds: 600)
+        #expect(script.leader == nil)
+        script.free(NodeID(2))
+        script.run(milliseconds: 3_000)
+        #expect(script.leader != nil)
+    }
+
+    @Test func resigningHandsTheLeadToAnotherAtOnce() {
+        let script = Script()
+        script.elect()
+        script.step(NodeID(1), .resign)
+        script.settle()
+        script.run(milliseconds: 300)
+        #expect(script.leader == NodeID(2))
+    }
+
+    @Test func thePreferredMemberGetsTheLeadBackOnceInSync() {
+        let script = Script()
+        script.elect()
+        script.crash(NodeID(1))
+        for node in [2, 3] as [UInt32] { script.step(NodeID(node), .peerLost(NodeID(1))) }
+        script.run(milliseconds: 500)
+        #expect(script.leader == NodeID(2))
+        script.ask(.put(x, "meanwhile"))
+        script.start(NodeID(1))
+        for node in [2, 3] as [UInt32] { script.step(NodeID(node), .peerBack(NodeID(1))) }
+        script.run(milliseconds: 8_000)
+        #expect(script.leader == NodeID(1))
+        #expect(script.ask(.get(x))?.text == "meanwhile")
+    }
+}

@@ -1,0 +1,154 @@
+import KVProtocols
+import KVReplication
+import KVSimulator
+import Testing
+
+@Suite struct MembershipTests {
+    @Test func aMoveCopiesEverythingBeforeItIsSynced() {
+        let script = Script(nodes: 4)
+        script.elect()
+        let version = script.ask(.put(x, "a"))?.version
+        let joint = script.machines[NodeID(1)]?.state.configuration.moving(to: [1, 2, 4].map { NodeID($0) })
+        guard let joint else {
+            Issue.record("no move")
+            return
+        }
+        script.configure(joint, on: [1, 2, 3, 4])
+        script.run(milliseconds: 3_000)
+        #expect(script.leader == NodeID(1))
+        #expect(script.machines[NodeID(1)]?.isSynced == true)
+        #expect(script.record(x, on: 4)?.version == version)
+        script.configure(joint.finishingMove(), on: [1, 2, 3, 4])
+        script.run(milliseconds: 3_000)
+        #expect(script.record(x, on: 3) == nil)
+        #expect(script.ask(.get(x))?.text == "a")
+    }
+
+    @Test func aMemberThatJoinsAnewForgetsWhatItHeld() {
+        let script = Script(nodes: 4)
+        script.elect()
+        script.ask(.put(x, "old"))
+        script.isolate(3)
+        let first = script.machines[NodeID(1)]?.state.configuration ?? .none
+        guard let away = first.moving(to: [1, 2, 4].map { NodeID($0) }),
+            let back = away.finishingMove().moving(to: [1, 2, 3].map { NodeID($0) })
+        else {
+            Issue.record("no move")
+            return
+        }
+        script.step(NodeID(3), .configuration(back))
+        #expect(script.record(x, on: 3) == nil)
+        #expect(script.stores[NodeID(3)]?.state.configuration == back)
+    }
+
+    @Test func aLeaderLetsItsWritesEndBeforeItTakesANewConfiguration() {
+        let script = Script(nodes: 4)
+        script.elect()
+        let write = script.ask(.put(x, "a"), at: NodeID(1))
+        let joint = script.machines[NodeID(1)]?.state.configuration.moving(to: [1, 2, 4].map { NodeID($0) })
+        guard let joint else {
+            Issue.record("no move")
+            return
+        }
+        script.configure(joint, on: [1])
+        #expect(script.machines[NodeID(1)]?.state.configuration.epoch == 1)
+        #expect(script.answers[script.ask(.put(x, "b"), at: NodeID(1))] == .refused(.electing))
+        script.settle()
+        #expect(script.answers[write]?.version != nil)
+        #expect(script.machines[NodeID(1)]?.state.configuration == joint)
+    }
+
+    @Test func aLeaderOfAnOlderConfigurationIsNotObeyed() {
+        let script = Script(nodes: 4)
+        script.elect()
+        let joint = script.machines[NodeID(1)]?.state.configuration.moving(to: [1, 2, 4].map { NodeID($0) })
+        guard let joint else {
+            Issue.record("no move")
+            return
+        }
+        script.configure(joint, on: [2, 3])
+        script.loses = { if case .install = $0.outgoing.message { true } else { false } }
+        let write = script.ask(.put(x, "a"), at: NodeID(1))
+        script.settle()
+        #expect(script.answers[write] == nil)
+        #expect(script.record(x, on: 2) == nil)
+    }
+
+    @Test func aLaggingMemberIsRepairedByAWalk() {
+        let script = Script()
+        script.elect()
+        script.isolate(3)
+        script.step(NodeID(1), .peerLost(NodeID(3)))
+        script.ask(.put(x, "a"))
+        script.ask(.put(y, "b"))
+        // The next leader remembers no proposal: digests tell.
+        script.crash(NodeID(1))
+        script.start(NodeID(1))
+        script.loses = { _ in false }
+        script.run(milliseconds: 8_000)
+        #expect(script.record(x, on: 3) == script.record(x, on: 1))
+        #expect(script.record(y, on: 3) == script.record(y, on: 1))
+        #expect(script.leader.flatMap { script.machines[$0]?.lagging } == [])
+    }
+
+    @Test func aTombstoneGoesOnceAllHoldItAndLateDuplicatesStayOut() {
+        let script = Script()
+        script.elect()
+        var late: Script.Parcel?
+        script.loses = { parcel in
+            if case .accept = parcel.outgoing.message, parcel.outgoing.to == NodeID(3), late == nil { late = parcel }
+            return false
+        }
+        script.ask(.put(x, "ghost"))
+        script.ask(.delete(x, .none))
+        script.run(milliseconds: 4_000)
+        for node in [1, 2, 3] as [UInt32] {
+            #expect(script.record(x, on: node) == nil)
+            #expect(script.stores[NodeID(node)]?.state.purgeEpoch == 1)
+        }
+        guard let late else {
+            Issue.record("nothing was caught")
+            return
+        }
+        script.deliver(late)
+        #expect(script.record(x, on: 3) == nil)
+    }
+
+    @Test func aTombstoneStaysWhileAMemberIsAway() {
+        let script = Script()
+        script.elect()
+        script.ask(.put(x, "a"))
+        script.isolate(3)
+        script.ask(.delete(x, .none))
+        script.run(milliseconds: 4_000)
+        #expect(script.record(x, on: 1)?.isTombstone == true)
+    }
+
+    @Test(arguments: [true, false]) func aDamagedRecordIsReadFromTheOthersAndRepaired(wholly: Bool) {
+        let script = Script()
+        script.elect()
+        script.ask(.put(x, "a"))
+        script.stores[NodeID(1)]?.damage(x, wholly: wholly)
+        #expect(script.ask(.get(x))?.text == "a")
+        #expect(script.record(x, on: 1)?.value == Array("a".utf8))
+    }
+
+    @Test func aDamagedMemberHasNoVote() {
+        let script = Script()
+        script.elect()
+        script.isolate(3)
+        script.ask(.put(x, "a"))
+        // Nodes 1 and 2 hold it; with 1 gone and 2 damaged nobody may say absent.
+        script.crash(NodeID(1))
+        script.stores[NodeID(2)]?.damage(x, wholly: true)
+        script.loses = { _ in false }
+        script.run(milliseconds: 3_000)
+        let leader = script.leader ?? NodeID(2)
+        let read = script.ask(.get(x), at: leader)
+        script.run(milliseconds: 2_000)
+        #expect(script.answers[read] == nil)
+        script.start(NodeID(1))
+        script.run(milliseconds: 1_000)
+        #expect(script.answers[read]?.text == "a")
+    }
+}

@@ -1,0 +1,166 @@
+import KVProtocols
+import KVReplication
+import KVTransport
+import NIOCore
+import Testing
+
+@Suite struct PeerCodecTests {
+    private func frames(_ messages: [PeerMessage]) -> [ByteBuffer] {
+        var frames: [ByteBuffer] = []
+        var position = 0
+        while let frame = PeerCodec.frame(of: messages, from: &position, allocator: ByteBufferAllocator()) {
+            frames.append(frame)
+        }
+        return frames
+    }
+
+    /// The content of a frame: without length and kind.
+    private func content(_ frame: ByteBuffer) -> [UInt8] { Array(frame.readableBytesView.dropFirst(5)) }
+
+    private func decode(_ bytes: [UInt8]) throws -> (messages: [PeerMessage], damaged: Int) {
+        var messages: [PeerMessage] = []
+        let damaged = try bytes.withUnsafeBytes { try PeerCodec.decode($0, into: &messages) }
+        return (messages, damaged)
+    }
+
+    @Test(arguments: 0..<200 as Range<UInt64>) func `every message comes out as it went in`(seed: UInt64) throws {
+        var random = RandomMessages(seed: seed)
+        let messages = random.everyCase()
+        let frames = frames(messages)
+        #expect(frames.count == 1)
+        let decoded = try decode(content(frames[0]))
+        #expect(decoded.damaged == 0)
+        #expect(decoded.messages.map(Compared.init) == messages.map(Compared.init), "seed \(seed)")
+    }
+
+    @Test func `the measured length is the written length`() {
+        var random = RandomMessages(seed: 1)
+        for message in random.everyCase() {
+            let frame = frames([message])[0]
+            #expect(frame.readableBytes == 5 + PeerCodec.length(of: message))
+            #expect(frame.getInteger(at: 0, endianness: .little, as: UInt32.self) == UInt32(frame.readableBytes - 4))
+        }
+    }
+
+    @Test func `a message that was cut off anywhere is an error`() {
+        var random = RandomMessages(seed: 2)
+        for message in random.everyCase() {
+            let bytes = content(frames([message])[0])
+            for length in 1..<bytes.count {
+                #expect(throws: PeerCodecError.self) { try decode(Array(bytes.prefix(length))) }
+            }
+        }
+    }
+
+    @Test(arguments: 0..<20 as Range<UInt64>) func `flipped bits are an error or another message`(seed: UInt64) {
+        var random = RandomMessages(seed: seed)
+        for message in random.everyCase() {
+            let bytes = content(frames([message])[0])
+            for _ in 0..<40 {
+                var changed = bytes
+                for _ in 0...random.number(below: 3) {
+                    changed[random.number(below: changed.count)] ^= 1 << UInt8(random.number(below: 8))
+                }
+                // Either is right; what counts is that nothing stops the process.
+                do {
+                    let decoded = try decode(changed)
+                    #expect(decoded.messages.count + decoded.damaged > 0)
+                } catch {
+                    #expect(error is PeerCodecError)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: 0..<20 as Range<UInt64>) func `random bytes never stop the process`(seed: UInt64) {
+        var random = RandomMessages(seed: seed)
+        for _ in 0..<500 {
+            var bytes = random.bytes(300)
+            if !bytes.isEmpty { bytes[0] = UInt8(random.number(below: 70)) }
+            do { _ = try decode(bytes) } catch { #expect(error is PeerCodecError) }
+        }
+    }
+
+    @Test func `a count larger than the frame is refused before anything is allocated`() {
+        // A request for keys that claims four billion partitions.
+        let bytes: [UInt8] = [65, 1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]
+        #expect(throws: PeerCodecError.truncated) { try decode(bytes) }
+    }
+
+    @Test func `an invalid key is refused`() throws {
+        let header = Header(epoch: 1, ballot: .zero, purgeEpoch: 0)
+        for (bytes, expected) in [
+            ([], KeyError.empty), ([65, 0], .containsNUL), ([0xFF], .notUTF8),
+            ([UInt8](repeating: 65, count: 481), .tooLong(481)),
+        ] as [([UInt8], KeyError)] {
+            let message = PeerMessage.machine(PartitionID(1), header, .query(Key(unchecked: bytes)))
+            #expect(throws: PeerCodecError.key(expected)) { try decode(content(frames([message])[0])) }
+        }
+    }
+
+    @Test func `a NUL or a stray byte is found anywhere in a key`() throws {
+        let header = Header(epoch: 1, ballot: .zero, purgeEpoch: 0)
+        for length in [1, 7, 8, 9, 16, 23, 30] {
+            for place in 0..<length {
+                for (byte, expected) in [(0, KeyError.containsNUL), (0x80, .notUTF8)] as [(UInt8, KeyError)] {
+                    var bytes = [UInt8](repeating: place.isMultiple(of: 2) ? 1 : 127, count: length)
+                    bytes[place] = byte
+                    let message = PeerMessage.machine(PartitionID(1), header, .query(Key(unchecked: bytes)))
+                    #expect(throws: PeerCodecError.key(expected)) { try decode(content(frames([message])[0])) }
+                }
+            }
+        }
+    }
+
+    @Test func `an unknown message kind is refused`() {
+        #expect(throws: PeerCodecError.unknownTag(.message, 200)) { try decode([200]) }
+    }
+
+    @Test func `a damaged record is left out and counted`() throws {
+        let header = Header(epoch: 1, ballot: .zero, purgeEpoch: 0)
+        let key = try Key("a")
+        var record = Record(key: key, version: .zero, value: [1, 2, 3])
+        record.value = [1, 2, 4]
+        let messages: [Message] = [
+            .accept(key, record), .confirm(round: 1), .copy(key, record), .known(key, record), .known(key, nil),
+        ]
+        let decoded = try decode(content(frames(messages.map { .machine(PartitionID(1), header, $0) })[0]))
+        #expect(decoded.damaged == 3)
+        let expected: [Message] = [.confirm(round: 1), .known(key, nil)]
+        #expect(
+            decoded.messages.map(Compared.init)
+                == expected.map { Compared(message: .machine(PartitionID(1), header, $0)) })
+    }
+
+    @Test func `nothing of a frame that can't be read as a whole is kept`() throws {
+        var random = RandomMessages(seed: 3)
+        let bytes = content(frames(random.everyCase())[0])
+        var messages = random.everyCase()
+        let before = messages.count
+        #expect(throws: PeerCodecError.self) {
+            try (bytes + [255]).withUnsafeBytes { try PeerCodec.decode($0, into: &messages) }
+        }
+        #expect(messages.count == before)
+    }
+
+    @Test func `many messages become frames of bounded length`() throws {
+        let header = Header(epoch: 1, ballot: .zero, purgeEpoch: 0)
+        let key = try Key("key")
+        let record = Record(key: key, version: .zero, value: [UInt8](repeating: 7, count: 10_000))
+        let messages = [PeerMessage](repeating: .machine(PartitionID(1), header, .accept(key, record)), count: 100)
+        let frames = frames(messages)
+        #expect(frames.count > 2)
+        #expect(frames.allSatisfy { $0.readableBytes < 300_000 })
+        #expect(try frames.map { try decode(content($0)).messages.count }.reduce(0, +) == 100)
+    }
+
+    @Test func `a value of 64 MiB fits a frame`() throws {
+        let key = try Key("key")
+        let value = [UInt8](repeating: 7, count: 64 << 20)
+        let message = PeerMessage.request(
+            id: 1, .operation(PartitionID(1), .put(key, value: value, expiresAt: 0, .none), timeoutMilliseconds: 1))
+        let frames = frames([message])
+        #expect(frames.count == 1)
+        #expect(frames[0].readableBytes <= PeerCodec.maximumFrameLength)
+    }
+}

@@ -1,0 +1,170 @@
+public import KVProtocols
+public import KVReplication
+
+/// One member's disk, and what the machine sees of it: changes are visible at once and on the disk after a sync.
+public struct SimulatedStore: ReplicaStore {
+    /// What is wrong with a stored record.
+    enum Damage: Hashable { case value, whole }
+
+    struct Slot: Hashable {
+        var record: Record
+        var damage: Damage?
+
+        /// What a digest and a walk make of it: a record of unknown version is accounted for as version zero.
+        var version: Version { damage == .whole ? .zero : record.version }
+    }
+
+    struct Image: Hashable {
+        var state: PartitionState
+        var slots: [Key: Slot] = [:]
+    }
+
+    enum Change: Hashable {
+        case put(Key, Record)
+        case purge(Key)
+        case save(PartitionState)
+        case wipe
+    }
+
+    static let digestSeed: UInt64 = 0x1234_5678_9ABC_DEF0
+
+    private(set) var visible: Image
+    private(set) var disk: Image
+    private(set) var staged: [Change] = []
+    /// How many changes were ever staged, and how many of them are on the disk.
+    private(set) var appended: UInt64 = 0
+    private(set) var durable: UInt64 = 0
+    private var stateAt: UInt64 = 0
+    public private(set) var digest = PartitionDigest()
+    /// Keys that one page of a walk looks at.
+    var pageLimit = 4
+
+    public init(state: PartitionState) {
+        visible = Image(state: state)
+        disk = visible
+    }
+
+    // MARK: - As the machine sees it
+
+    public var state: PartitionState { visible.state }
+    public var isStateDurable: Bool { durable >= stateAt }
+
+    public func version(of key: Key) -> Found<Version> {
+        guard let slot = visible.slots[key] else { return .absent }
+        return slot.damage == .whole ? .damaged : .found(slot.record.version)
+    }
+
+    public func record(of key: Key) -> Found<Record> {
+        guard let slot = visible.slots[key] else { return .absent }
+        return slot.damage == nil ? .found(slot.record) : .damaged
+    }
+
+    public mutating func put(_ key: Key, _ record: Record, replacing: Version?) {
+        let before = visible.slots[key]
+        stage(.put(key, record))
+        if before?.damage == .whole {
+            digest = recomputedDigest
+        } else {
+            digest.update(key, from: replacing, to: record.version, seed: Self.digestSeed)
+        }
+    }
+
+    public mutating func purge(_ key: Key, replacing: Version) {
+        stage(.purge(key))
+        digest.update(key, from: replacing, to: nil, seed: Self.digestSeed)
+    }
+
+    public mutating func save(_ state: PartitionState) {
+        stage(.save(state))
+        stateAt = appended
+    }
+
+    public mutating func wipe() {
+        stage(.wipe)
+        digest = PartitionDigest()
+    }
+
+    public func walk(buckets: UInt64, after: Key?) -> WalkPage? {
+        let keys = visible.slots.keys.filter { key in after.map { $0 < key } ?? true }.sorted()
+        let looked = keys.prefix(pageLimit)
+        let entries = looked.compactMap { key -> WalkPage.Entry? in
+            guard buckets & (1 << UInt64(PartitionDigest.bucket(of: key))) != 0, let slot = visible.slots[key] else {
+                return nil
+            }
+            return WalkPage.Entry(key: key, version: slot.version)
+        }
+        return WalkPage(entries: entries, next: looked.count < keys.count ? looked.last : nil)
+    }
+
+    // MARK: - As the simulator sees it
+
+    var recomputedDigest: PartitionDigest {
+        var result = PartitionDigest()
+        for (key, slot) in visible.slots {
+            result.update(key, from: nil, to: slot.version, seed: Self.digestSeed)
+        }
+        return result
+    }
+
+    /// Everything staged reached the disk.
+    public mutating func syncAll() { sync(upTo: appended) }
+
+    /// Spoils what is stored of the key: its value only, or its header too.
+    public mutating func damage(_ key: Key, wholly: Bool) {
+        if spoil(key, wholly ? .whole : .value) { digest = recomputedDigest }
+    }
+
+    var isDamaged: Bool { visible.slots.values.contains { $0.damage != nil } }
+
+    /// Everything staged up to `position` reached the disk.
+    mutating func sync(upTo position: UInt64) {
+        guard position > durable else { return }
+        let count = Int(min(position, appended) - durable)
+        for change in staged.prefix(count) { Self.apply(change, to: &disk) }
+        staged.removeFirst(count)
+        durable += UInt64(count)
+    }
+
+    /// The process ends. Of what was not durable, the first `kept` changes happen to be on the disk.
+    public mutating func crash(keeping kept: Int) {
+        sync(upTo: durable + UInt64(min(kept, staged.count)))
+        staged = []
+        appended = durable
+        stateAt = durable
+        visible = disk
+        digest = recomputedDigest
+    }
+
+    /// Spoils a record on the disk; does nothing when a newer one is on its way there.
+    mutating func spoil(_ key: Key, _ damage: Damage) -> Bool {
+        guard var slot = disk.slots[key], visible.slots[key] == slot, slot.damage == nil else { return false }
+        slot.damage = damage
+        disk.slots[key] = slot
+        visible.slots[key] = slot
+        return true
+    }
+
+    /// Reads everything and accounts for what fails verification, as a node does in quiet times.
+    mutating func scrub() {
+        for key in visible.slots.keys where visible.slots[key]?.damage == .value {
+            visible.slots[key]?.damage = .whole
+            if disk.slots[key]?.damage == .value { disk.slots[key]?.damage = .whole }
+        }
+        digest = recomputedDigest
+    }
+
+    private mutating func stage(_ change: Change) {
+        staged.append(change)
+        appended += 1
+        Self.apply(change, to: &visible)
+    }
+
+    private static func apply(_ change: Change, to image: inout Image) {
+        switch change {
+        case .put(let key, let record): image.slots[key] = Slot(record: record)
+        case .purge(let key): image.slots[key] = nil
+        case .save(let state): image.state = state
+        case .wipe: image.slots = [:]
+        }
+    }
+}
