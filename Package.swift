@@ -93,7 +93,7 @@ let package = Package(
         room("KVReplication", "Node/Replication", ["KVProtocols"]),
         room("KVStorage", "Node/Storage", ["KVProtocols"]),
         room("KVTransport", "Node/Transport", ["KVProtocols", "KVReplication", nioCore, nioPosix, logging]),
-        room("KVNode", "Node/Core", ["KVProtocols", "KVReplication", "KVStorage", "KVTransport", logging]),
+        room("KVNode", "Node/Core", ["KVProtocols", "KVReplication", "KVStorage", "KVTransport", logging, nioCore]),
         room(
             "KVHTTP", "Node/HTTPKit",
             ["KVProtocols", hummingbird, hummingbirdCore, httpTypes, lifecycle, logging, nioCore, nioHTTP1]),

@@ -12,16 +12,25 @@ import Glibc
 import Darwin
 #endif
 
-/// A server on a free port, for the time of `body`.
+/// A server on a free port, for the time of `body`; then another without the shortcut, for the same again: both ways
+/// through the server answer alike.
 func withServer(
-    _ node: ScriptedNode = ScriptedNode(), limits: HTTPServerLimits = HTTPServerLimits(),
+    limits: HTTPServerLimits = HTTPServerLimits(), _ body: (RawHTTP, ScriptedNode) async throws -> Void
+) async throws {
+    try await withServer(usesShortcut: true, limits: limits, body)
+    try await withServer(usesShortcut: false, limits: limits, body)
+}
+
+func withServer(
+    usesShortcut: Bool, limits: HTTPServerLimits = HTTPServerLimits(),
     _ body: (RawHTTP, ScriptedNode) async throws -> Void
 ) async throws {
+    let node = ScriptedNode()
     let (ports, bound) = AsyncStream.makeStream(of: Int.self)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     let server = NodeHTTPServer(
-        service: node, host: "127.0.0.1", port: 0, limits: limits,
+        service: node, host: "127.0.0.1", port: 0, limits: limits, usesShortcut: usesShortcut,
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger, onBound: { bound.yield($0) })
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await server.run() }

@@ -25,12 +25,15 @@ final class ScriptedNode: NodeService {
 
     let script = Mutex(Script())
 
-    func execute(_ operation: Operation, timeoutMilliseconds: Int) async -> Answer {
-        script.withLock { script in
+    func submit(
+        _ operation: Operation, timeoutMilliseconds: Int, completion: @escaping @Sendable (Answer) -> Void
+    ) {
+        let answer = script.withLock { script in
             script.operations.append(operation)
             script.timeouts.append(timeoutMilliseconds)
             return Answer(outcome: script.outcome, leader: script.leader)
         }
+        completion(answer)
     }
 
     func local(_ key: Key) async throws(StorageError) -> Record? {

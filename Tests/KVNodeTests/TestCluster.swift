@@ -62,16 +62,16 @@ final class TestCluster: Sendable {
             name: name, clusterName: "test", policy: policy, partitions: Self.partitions,
             address: "127.0.0.1:\(20_000 + index)", peerAddress: "127.0.0.1:\(ports[index])", zone: "",
             backend: "file", heartbeatMilliseconds: 50, version: "test", machine: machine)
-        let group = group
+        let loop = group.next()
         let port = ports[index]
         let logger = Logger(label: name) { _ in SwiftLogNoOpLogHandler() }
         let node = try Node(
             settings: settings, folder: dataFolder, backend: backend,
             storageSettings: NodeStorage.Settings(seed: settings.digestSeed, segmentBytes: 1 << 20),
-            controller: DirectLink(controller: controller), logger: logger
+            controller: DirectLink(controller: controller), loop: loop, logger: logger
         ) { identity, onEvent in
             PeerNetwork(
-                identity: identity, listen: ("127.0.0.1", port), group: group, settings: PeerNetworkSettings(),
+                identity: identity, listen: ("127.0.0.1", port), group: loop, settings: PeerNetworkSettings(),
                 logger: logger, onEvent: onEvent)
         }
         return Member(name: name, node: node, task: Task { try await node.run() })

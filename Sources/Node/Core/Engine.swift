@@ -5,7 +5,7 @@ import KVTransport
 import Logging
 
 /// The single-threaded heart of a node: steps the machines of its partitions, and around them does what they may not:
-/// storage, messages, time. Confined to the thread of `EngineThread`; nothing in here locks or waits.
+/// storage, messages, time. Confined to the event loop of `EngineLoop`; nothing in here locks or waits.
 ///
 /// One turn: take every command that waits, step the machines, give back what became durable, hand all that was staged
 /// to the journal as one batch, and each peer's messages to its link as one batch.

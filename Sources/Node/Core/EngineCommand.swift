@@ -3,7 +3,7 @@ import KVReplication
 import KVStorage
 import KVTransport
 
-/// What other threads want of the engine's thread.
+/// What the rest of the node wants of the engine.
 enum EngineCommand: Sendable {
     /// A client's operation; `completion` is called once, on the engine's thread, and must not block.
     case operation(PartitionID, Operation, deadline: UInt64, completion: @Sendable (Answer) -> Void)

@@ -1,54 +1,47 @@
 import KVStorage
 import KVTransport
+import Synchronization
 
-/// The engine's only entrance: other threads put commands in, the engine takes all that waits at once.
+/// The engine's only entrance: anybody puts commands in, the engine takes all that waits at once.
 final class Mailbox: Sendable {
     private struct State {
         var commands: [EngineCommand] = []
+        /// Somebody was told to wake the engine, and it has not come yet.
+        var isAwake = false
         var isClosed = false
     }
 
     /// Peer messages are dropped beyond this many commands: their senders repeat them.
     static let limit = 100_000
 
-    private let state = Monitor(State())
+    private let state = Mutex(State())
 
-    /// `false` when the engine has stopped, or is so far behind that a peer's messages were dropped.
-    @discardableResult
-    func put(_ command: EngineCommand) -> Bool {
-        state.update { state in
-            guard !state.isClosed else { return false }
-            if case .peer(.received(_, _)) = command, state.commands.count >= Mailbox.limit { return false }
+    /// `isTaken` is `false` when the engine has stopped, or is so far behind that a peer's messages were dropped. `wakes`
+    /// says that the caller must see to it that `take` is called.
+    func put(_ command: EngineCommand) -> (isTaken: Bool, wakes: Bool) {
+        state.withLock { state in
+            guard !state.isClosed else { return (false, false) }
+            if case .peer(.received(_, _)) = command, state.commands.count >= Mailbox.limit { return (false, false) }
             state.commands.append(command)
-            return true
+            defer { state.isAwake = true }
+            return (true, !state.isAwake)
         }
     }
 
-    /// Moves everything that waits into `batch`; waits up to `milliseconds` when there is nothing.
-    func take(into batch: inout [EngineCommand], milliseconds: Int) {
-        batch.removeAll(keepingCapacity: true)
-        let taken = state.wait(milliseconds: milliseconds) { state -> [EngineCommand]? in
-            guard !state.commands.isEmpty else { return nil }
+    /// Everything that waits; may be nothing.
+    func take() -> [EngineCommand] {
+        state.withLock { state in
             let commands = state.commands
             state.commands = []
-            state.commands.reserveCapacity(commands.count)
+            state.commands.reserveCapacity(min(commands.count, 1_024))
+            state.isAwake = false
             return commands
         }
-        if let taken { batch = taken }
-    }
-
-    /// Adds what has come meanwhile, without waiting.
-    func takeMore(into batch: inout [EngineCommand]) {
-        let more = state.look { state -> [EngineCommand] in
-            defer { state.commands = [] }
-            return state.commands
-        }
-        batch.append(contentsOf: more)
     }
 
     /// Refuses everything from now on and returns what was left.
     func close() -> [EngineCommand] {
-        state.update { state in
+        state.withLock { state in
             state.isClosed = true
             defer { state.commands = [] }
             return state.commands

@@ -77,11 +77,11 @@ extension Node {
     private func take(_ reply: HeartbeatReply, _ report: EngineReport) async -> Bool {
         switch reply.verdict {
         case .welcome:
-            if report.refusal != nil { engine.mailbox.put(.refusal(nil)) }
+            if report.refusal != nil { engine.put(.refusal(nil)) }
         case .refused:
             if report.refusal != reply.reason {
                 logger.error("the controller refuses this node", metadata: ["reason": "\(reply.reason)"])
-                engine.mailbox.put(.refusal(reply.reason))
+                engine.put(.refusal(reply.reason))
             }
             return false
         case .newIdentity:
@@ -95,7 +95,7 @@ extension Node {
             network.update(identity: adopted)
         }
         if let map = reply.map {
-            engine.mailbox.put(.map(map))
+            engine.put(.map(map))
             network.update(peers: Self.peers(of: map, besides: reply.node))
         }
         return reply.verdict == .newIdentity

@@ -9,10 +9,12 @@ extension Node: NodeService {
 
     private static let questionMilliseconds: UInt64 = 2_000
 
-    public func execute(_ operation: Operation, timeoutMilliseconds: Int) async -> Answer {
-        guard let key = operation.key else { return Answer(outcome: .refused(.failed), leader: nil) }
+    public func submit(
+        _ operation: Operation, timeoutMilliseconds: Int, completion: @escaping @Sendable (Answer) -> Void
+    ) {
+        guard let key = operation.key else { return completion(Answer(outcome: .refused(.failed), leader: nil)) }
         let deadline = Clocks.monotonicMilliseconds() + UInt64(max(1, timeoutMilliseconds))
-        return await engine.execute(key.partition(of: settings.partitions), operation, deadline: deadline)
+        engine.submit(key.partition(of: settings.partitions), operation, deadline: deadline, completion: completion)
     }
 
     public func local(_ key: Key) async throws(StorageError) -> Record? {
@@ -31,12 +33,12 @@ extension Node: NodeService {
             todo = groups.leaderless
             for (node, partitions, reply) in await ask(groups.led, request, deadline: deadline) {
                 guard case .list(let entries, let isLast, let unable)? = reply else {
-                    engine.mailbox.put(.distrust(node, partitions))
+                    engine.put(.distrust(node, partitions))
                     todo += partitions
                     continue
                 }
                 merged.add(entries, isLast: isLast, except: Set(unable))
-                if !unable.isEmpty { engine.mailbox.put(.distrust(node, unable)) }
+                if !unable.isEmpty { engine.put(.distrust(node, unable)) }
                 todo += unable
             }
             if todo.isEmpty || Clocks.monotonicMilliseconds() >= deadline || Task.isCancelled { break }

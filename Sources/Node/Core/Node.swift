@@ -4,6 +4,7 @@ import KVReplication
 public import KVStorage
 public import KVTransport
 public import Logging
+public import NIOCore
 
 /// A node: a backend, a replication policy and its peers, composed. Offers its keys through `NodeService`.
 ///
@@ -11,7 +12,7 @@ public import Logging
 /// cancelled, then stops cleanly: operations answered, the overlay in the backend, the journal empty.
 public final class Node: Sendable {
     let settings: NodeSettings
-    let engine: EngineThread
+    let engine: EngineLoop
     let network: PeerNetwork
     let controller: any ControllerLink
     let logger: Logger
@@ -19,17 +20,19 @@ public final class Node: Sendable {
     /// Opens the data folder's storage and starts the engine. The folder must belong to this node and cluster.
     /// - Parameters:
     ///   - folder: locked for this process; released by `run` at its end.
-    ///   - makeNetwork: is given this node's identity and what to call with each peer event.
+    ///   - loop: where the engine and the peer links work. HTTP connections on the same loop are served without a change
+    ///     of thread.
+    ///   - makeNetwork: is given this node's identity and what to call with each peer event; its group is `loop`.
     /// - Throws: `StorageError` (`.foreign` when the folder holds another node's data), or what `makeNetwork` throws.
     public init(
         settings: NodeSettings, folder: DataFolder, backend: any StorageBackend,
-        storageSettings: NodeStorage.Settings, controller: any ControllerLink, logger: Logger,
+        storageSettings: NodeStorage.Settings, controller: any ControllerLink, loop: any EventLoop, logger: Logger,
         makeNetwork: (NodeIdentity, @escaping @Sendable (PeerEvent) -> Void) throws -> PeerNetwork
     ) throws {
-        let mailbox = Mailbox()
+        let engine = EngineLoop(loop: loop)
         let storage = try NodeStorage(
             folder: folder, backend: backend, partitions: settings.partitions, settings: storageSettings,
-            notify: { mailbox.put(.storage($0)) })
+            notify: { engine.put(.storage($0)) })
         let identity: NodeIdentity
         let map: ClusterMap?
         do {
@@ -41,14 +44,14 @@ public final class Node: Sendable {
             try storage.stop()
             throw error
         }
-        let network = try makeNetwork(identity) { mailbox.put(.peer($0)) }
+        let network = try makeNetwork(identity) { engine.put(.peer($0)) }
         self.settings = settings
         self.controller = controller
         self.logger = logger
         self.network = network
-        engine = EngineThread(mailbox: mailbox)
+        self.engine = engine
         if let map { network.update(peers: Self.peers(of: map, besides: identity.node)) }
-        try engine.start {
+        engine.start {
             Engine(
                 settings: settings, storage: storage, identity: identity, map: map, links: network, logger: logger)
         }

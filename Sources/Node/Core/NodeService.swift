@@ -9,8 +9,10 @@ public protocol NodeService: Sendable {
     var maximumValueLength: Int { get }
 
     /// Runs one operation at the leader of its key, here or elsewhere, within `timeoutMilliseconds`.
-    /// Waits for an election to end. Never throws: every end is an `Outcome`.
-    func execute(_ operation: Operation, timeoutMilliseconds: Int) async -> Answer
+    /// Waits for an election to end. `completion` is called once with how it ended, on any thread, perhaps before this
+    /// returns; it must not block.
+    func submit(
+        _ operation: Operation, timeoutMilliseconds: Int, completion: @escaping @Sendable (Answer) -> Void)
 
     /// What this node itself holds of a key, without asking anybody: may be old, may never have been chosen.
     /// - Throws: `StorageError`; `.invalid` when this node is no member of the key's partition.
@@ -24,6 +26,15 @@ public protocol NodeService: Sendable {
 
     /// A summary for health, metrics and the start page. Costs O(partitions).
     func status() async -> NodeStatus
+}
+
+extension NodeService {
+    /// `submit` for those who can wait.
+    public func execute(_ operation: Operation, timeoutMilliseconds: Int) async -> Answer {
+        await withCheckedContinuation { continuation in
+            submit(operation, timeoutMilliseconds: timeoutMilliseconds) { continuation.resume(returning: $0) }
+        }
+    }
 }
 
 /// How an operation ended, and who answered it.

@@ -13,14 +13,18 @@ public struct NodeHTTPServer: Service {
 
     /// - Parameters:
     ///   - port: 0 takes any free port.
+    ///   - usesShortcut: `false` sends every request the general way; answers are the same, for more processor time.
     ///   - onBound: called once with the port, when the server listens and before it answers.
     public init(
         service: any NodeService, host: String, port: Int, limits: HTTPServerLimits = HTTPServerLimits(),
-        eventLoopGroup: any EventLoopGroup, logger: Logger, onBound: @escaping @Sendable (Int) async -> Void = { _ in }
+        usesShortcut: Bool = true, eventLoopGroup: any EventLoopGroup, logger: Logger,
+        onBound: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         let metrics = RequestMetrics(routes: NodeRoute.allCases.map(\.rawValue))
+        let handler = NodeHandler(service: service, metrics: metrics)
+        let shortcut = KeyShortcut(service: service, bounds: handler.bounds, servedBy: handler.servedBy)
         server = HTTPServer(
-            host: host, port: port, limits: limits, handler: NodeHandler(service: service, metrics: metrics),
+            host: host, port: port, limits: limits, handler: handler, shortcut: usesShortcut ? shortcut : nil,
             metrics: metrics, eventLoopGroup: eventLoopGroup, logger: logger, onBound: onBound)
     }
 

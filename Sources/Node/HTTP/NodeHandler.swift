@@ -40,27 +40,14 @@ struct NodeHandler: HTTPHandler {
     }
 
     private func dispatch(_ exchange: Exchange) async throws -> Response {
-        if exchange.path.hasPrefix("/kv/") { return try await key(exchange) }
+        if exchange.path.hasPrefix("/kv/") {
+            return try await KeyEndpoint(service: service, bounds: bounds).respond(exchange)
+        }
         switch exchange.path {
         case "/keys": return try await KeysEndpoint(service: service).respond(exchange)
         case "/batch": return try await BatchEndpoint(service: service, bounds: bounds).respond(exchange)
         case "/replicas": return try await ReplicasEndpoint(service: service).respond(exchange)
         default: return try await StatusEndpoints(service: service, metrics: metrics).respond(exchange)
-        }
-    }
-
-    private func key(_ exchange: Exchange) async throws -> Response {
-        let endpoint = KeyEndpoint(service: service, bounds: bounds)
-        let rest = exchange.path.dropFirst("/kv/".count)
-        switch exchange.method {
-        case .get, .head: return try await endpoint.get(exchange, KeyPath.key(rest))
-        case .put: return try await endpoint.put(exchange, KeyPath.key(rest))
-        case .delete: return try await endpoint.delete(exchange, KeyPath.key(rest))
-        case .post where rest.hasSuffix("/increment"):
-            return try await endpoint.increment(exchange, KeyPath.key(rest.dropLast("/increment".count)))
-        default:
-            throw Problem.methodNotAllowed(
-                rest.hasSuffix("/increment") ? "GET, HEAD, PUT, DELETE, POST" : "GET, HEAD, PUT, DELETE")
         }
     }
 }

@@ -11,23 +11,29 @@ struct ValueBody {
     /// In seconds.
     var ttl: Double?
 
-    /// Reads a body of JSON with `value`, `encoding` and `ttl`, or of any other type, which is the value itself.
+    /// Whether a body of this media type is a JSON document about the value; any other is the value itself.
     /// `application/x-www-form-urlencoded` counts as JSON: it is what curl says when it is told nothing.
-    static func read(_ exchange: Exchange, _ bounds: BodyBounds, queryTTL: [UInt8]?) async throws -> ValueBody {
-        let body: ValueBody
-        switch exchange.mediaType {
-        case "application/json", "application/x-www-form-urlencoded":
-            let buffer = try await exchange.body.collect(upTo: bounds.json)
+    static func isJSON(_ mediaType: String?) -> Bool {
+        mediaType == "application/json" || mediaType == "application/x-www-form-urlencoded"
+    }
+
+    /// Reads a whole body: JSON with `value`, `encoding` and `ttl`, or the value itself.
+    init(_ body: ByteBuffer, type: String?, queryTTL: [UInt8]?, _ bounds: BodyBounds) throws(Problem) {
+        if ValueBody.isJSON(type) {
             guard queryTTL == nil else {
-                throw Problem.badRequest("bad_parameter", "in a JSON body, ttl is a member, not a query parameter")
+                throw .badRequest("bad_parameter", "in a JSON body, ttl is a member, not a query parameter")
             }
-            body = try parse(buffer)
-        default:
-            let buffer = try await exchange.body.collect(upTo: bounds.value)
-            body = ValueBody(value: Array(buffer.readableBytesView), ttl: try queryTTL.map(parseTTL))
+            self = try ValueBody.parse(body)
+        } else {
+            value = Array(body.readableBytesView)
+            if let queryTTL { ttl = try ValueBody.parseTTL(queryTTL) }
         }
-        guard body.value.count <= bounds.value else { throw tooLarge(body.value.count, bounds) }
-        return body
+        guard value.count <= bounds.value else { throw ValueBody.tooLarge(value.count, bounds) }
+    }
+
+    private init(value: [UInt8], ttl: Double?) {
+        self.value = value
+        self.ttl = ttl
     }
 
     static func tooLarge(_ count: Int, _ bounds: BodyBounds) -> Problem {

@@ -38,10 +38,7 @@ package final class BodyReader {
             guard body.readableBytes + part.readableBytes <= limit else { throw Problem.bodyTooLarge(limit: limit) }
             body.writeBuffer(&part)
             let allowed = limits.bodyTimeout + .seconds(body.readableBytes >> 16)
-            guard ContinuousClock.now - started < allowed else {
-                throw Problem(
-                    .requestTimeout, "body_too_slow", "the body did not arrive in time", outcome: .notApplied)
-            }
+            guard ContinuousClock.now - started < allowed else { throw Problem.bodyTooSlow }
         }
         return body
     }

@@ -3,18 +3,24 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Hummingbird's HTTP/1 connection with two things added: a guard behind the parser, and the connection's own event
-/// loop as the place where its requests run.
+/// Hummingbird's HTTP/1 connection with things added: a guard and the shortcut behind the parser, and the connection's
+/// own event loop as the place where its requests run.
 struct ConnectionChannel: ServerChildChannel {
     let base: HTTP1Channel
-    let requestIDs: RequestIDs
+    let common: ServerCommons
+    let shortcut: (any RequestShortcut)?
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<HTTP1Channel.Value> {
-        let requestIDs = requestIDs
+        let (common, shortcut) = (common, shortcut)
         return base.setup(channel: channel, logger: logger).flatMapThrowing { value in
             let pipeline = channel.pipeline.syncOperations
             let parser = try pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self)
-            try pipeline.addHandler(ConnectionGuard(requestIDs), position: .after(parser.handler))
+            let connection = ConnectionGuard(common)
+            try pipeline.addHandler(connection, position: .after(parser.handler))
+            if let shortcut {
+                try pipeline.addHandler(
+                    ShortcutHandler(shortcut, connection: connection, common: common), position: .after(connection))
+            }
             return value
         }
     }

@@ -4,7 +4,8 @@ internal import NIOCore
 internal import NIOHTTP1
 
 /// Sits behind the parser of a connection. Answers what the parser refuses, which never reaches a handler, with a
-/// problem document and the end of the connection, and tells clients that wait before they send a body to go on.
+/// problem document and the end of the connection, tells clients that wait before they send a body to go on, and closes
+/// connections on which nothing happens.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -14,17 +15,55 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Bodies announced to be longer are refused before they are sent.
     private static let longestBodyWorthAsking = 256 << 20
 
-    private let requestIDs: RequestIDs
+    private let common: ServerCommons
     private var answersOwed = 0
+    private var isReceiving = false
     private var hasFailed = false
+    /// When something last came or was answered.
+    private var lastActivity = NIODeadline.now()
+    private var idleCheck: Scheduled<Void>?
 
-    init(_ requestIDs: RequestIDs) {
-        self.requestIDs = requestIDs
+    init(_ common: ServerCommons) {
+        self.common = common
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        checkIdle(after: TimeAmount(common.limits.idleTimeout), context)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        idleCheck?.cancel()
+    }
+
+    /// A request that is being answered may take its time; one that does not arrive, or does not begin, may not.
+    private func checkIdle(after wait: TimeAmount, _ context: ChannelHandlerContext) {
+        let channel = context.channel
+        idleCheck = context.eventLoop.assumeIsolated().scheduleTask(in: wait) { [weak self] in
+            guard let self, channel.isActive else { return }
+            let limit = TimeAmount(common.limits.idleTimeout)
+            let idle = NIODeadline.now() - lastActivity
+            if answersOwed > (isReceiving ? 1 : 0) {
+                checkIdle(after: limit, context)
+            } else if idle >= limit {
+                channel.close(promise: nil)
+            } else {
+                checkIdle(after: limit - idle, context)
+            }
+        }
+    }
+
+    /// An answer has been written past this handler.
+    func answered() {
+        answersOwed -= 1
+        lastActivity = .now()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .head(let head) = unwrapInboundIn(data) {
+        lastActivity = .now()
+        switch unwrapInboundIn(data) {
+        case .head(let head):
             answersOwed += 1
+            isReceiving = true
             if answersOwed == 1, head.headers.first(name: "expect")?.lowercased() == "100-continue",
                 (head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0)
                     <= ConnectionGuard.longestBodyWorthAsking
@@ -32,12 +71,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
                 let head = HTTPResponseHead(version: .http1_1, status: .continue)
                 context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
             }
+        case .body: break
+        case .end: isReceiving = false
         }
         context.fireChannelRead(data)
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = unwrapOutboundIn(data) { answersOwed -= 1 }
+        if case .end = unwrapOutboundIn(data) { answered() }
         context.write(data, promise: promise)
     }
 
@@ -57,7 +98,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func send(_ problem: Problem, _ context: ChannelHandlerContext) {
-        let id = requestIDs.make()
+        let id = common.requestIDs.make()
         var json = JSONWriter()
         json.beginObject()
         problem.write(to: &json, requestID: id)

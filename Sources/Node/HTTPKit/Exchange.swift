@@ -31,9 +31,7 @@ package struct Exchange {
 
     /// The media type of the body in lower case without its parameters; `nil` when the request names none.
     package var mediaType: String? {
-        guard let value = headers[.contentType] else { return nil }
-        let type = value.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }
-        return type.isEmpty ? nil : type.lowercased()
+        headers[.contentType].flatMap(mediaTypeName)
     }
 
     /// - Throws: 405 that names `methods` when this request's is none of them.

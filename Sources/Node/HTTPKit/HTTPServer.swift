@@ -20,25 +20,25 @@ package protocol HTTPHandler: Sendable {
 package struct HTTPServer: Service {
     private let host: String
     private let port: Int
-    private let limits: HTTPServerLimits
     private let handler: any HTTPHandler
-    private let metrics: RequestMetrics
+    private let shortcut: (any RequestShortcut)?
+    private let common: ServerCommons
     private let eventLoopGroup: any EventLoopGroup
     private let logger: Logger
     private let onBound: @Sendable (Int) async -> Void
-    private let requestIDs = RequestIDs()
-    private let dates = DateField()
 
-    /// `port` 0 takes any free one; `onBound` is told which before the first request is answered.
+    /// `port` 0 takes any free one; `onBound` is told which before the first request is answered. `shortcut` is asked
+    /// before `handler` is.
     package init(
-        host: String, port: Int, limits: HTTPServerLimits, handler: any HTTPHandler, metrics: RequestMetrics,
-        eventLoopGroup: any EventLoopGroup, logger: Logger, onBound: @escaping @Sendable (Int) async -> Void
+        host: String, port: Int, limits: HTTPServerLimits, handler: any HTTPHandler,
+        shortcut: (any RequestShortcut)? = nil, metrics: RequestMetrics, eventLoopGroup: any EventLoopGroup,
+        logger: Logger, onBound: @escaping @Sendable (Int) async -> Void
     ) {
         self.host = host
         self.port = port
-        self.limits = limits
         self.handler = handler
-        self.metrics = metrics
+        self.shortcut = shortcut
+        common = ServerCommons(limits: limits, metrics: metrics)
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger
         self.onBound = onBound
@@ -51,12 +51,14 @@ package struct HTTPServer: Service {
         quiet.logLevel = max(logger.logLevel, .notice)
         let builder = HTTPServerBuilder { responder in
             ConnectionChannel(
-                base: HTTP1Channel(responder: responder, configuration: channelConfiguration), requestIDs: requestIDs)
+                base: HTTP1Channel(responder: responder, configuration: channelConfiguration), common: common,
+                shortcut: shortcut)
         }
         let service = try builder.buildServer(
             configuration: ServerConfiguration(
                 address: .hostname(host, port: port), backlog: 1_024,
-                availableConnectionsDelegate: MaximumAvailableConnections(limits.maximumConnections, logger: quiet)),
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    common.limits.maximumConnections, logger: quiet)),
             eventLoopGroup: eventLoopGroup, logger: quiet,
             responder: { request, writer, _ in try await answer(request, writer) },
             onServerRunning: { channel in await onBound(channel.localAddress?.port ?? port) })
@@ -68,22 +70,20 @@ package struct HTTPServer: Service {
     }
 
     private var channelConfiguration: HTTP1Channel.Configuration {
-        HTTP1Channel.Configuration(
-            idleTimeout: TimeAmount(limits.idleTimeout),
+        let limits = common.limits
+        return HTTP1Channel.Configuration(
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: limits.maximumHeaderFieldLength, maxHeaderListSize: limits.maximumHeadersLength,
                 maxHeaderFieldCount: limits.maximumHeaderCount))
     }
 
     private func answer(_ request: Request, _ writer: consuming ResponseWriter) async throws {
-        let started = ContinuousClock.now
+        let started = NIODeadline.now()
         let given = request.head.headerFields[.requestID]
-        let id = given.flatMap { RequestIDs.isValid($0) ? $0 : nil } ?? requestIDs.make()
-        let exchange = Exchange(request, id: id, limits: limits)
+        let id = given.flatMap { RequestIDs.isValid($0) ? $0 : nil } ?? common.requestIDs.make()
+        let exchange = Exchange(request, id: id, limits: common.limits)
         var response = await respond(exchange)
-        response.headers.append(contentsOf: HTTPField.security)
-        response.headers.append(HTTPField(name: .date, value: dates.value))
-        response.headers.append(HTTPField(name: .requestID, value: id))
+        common.complete(&response.headers, requestID: id)
         // The rest of a body that is too long or too slow is not waited for.
         let ends = exchange.body.hasMore && (response.status == .contentTooLarge || response.status == .requestTimeout)
         if ends { response.headers.append(.connectionClose) }
@@ -92,9 +92,9 @@ package struct HTTPServer: Service {
         } else {
             try await writer.write(response: response.head, body: response.body)
         }
-        metrics.count(
+        common.metrics.count(
             route: handler.route(of: exchange.path), status: response.status.code,
-            duration: ContinuousClock.now - started)
+            microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1_000))
         if exchange.body.hasMore {
             let isReusable = try await exchange.body.discardRest()
             if ends || !isReusable { throw ConnectionEnd() }

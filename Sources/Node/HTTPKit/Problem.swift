@@ -64,14 +64,16 @@ package struct Problem: Error, Sendable {
         }
     }
 
-    package func response(requestID: String) -> Response {
+    package func response(requestID: String) -> Response { document(requestID: requestID).response }
+
+    package func document(requestID: String) -> Document {
         var json = JSONWriter(capacity: 384)
         json.beginObject()
         write(to: &json, requestID: requestID)
         json.endObject()
         var headers = headers
         headers.append(.problemJSON)
-        return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: json.finish()))
+        return Document(status, headers: headers, body: json.finish())
     }
 }
 
@@ -99,6 +101,9 @@ extension Problem {
             .contentTooLarge, "body_too_large", "the body has more than the \(limit) bytes allowed here",
             outcome: .notApplied)
     }
+
+    static let bodyTooSlow = Problem(
+        .requestTimeout, "body_too_slow", "the body did not arrive in time", outcome: .notApplied)
 
     package static func serviceUnavailable(_ code: String, _ detail: String) -> Problem {
         Problem(.serviceUnavailable, code, detail, outcome: .notApplied, headers: [.retryAfter: "1"])

@@ -24,9 +24,7 @@ package final class RequestMetrics: Sendable {
         rows = Mutex([Row](repeating: Row(), count: routes.count))
     }
 
-    func count(route: Int, status: Int, duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        let microseconds = UInt64(clamping: seconds) &* 1_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000_000)
+    func count(route: Int, status: Int, microseconds: UInt64) {
         let bucket = RequestMetrics.bounds.firstIndex { microseconds <= $0 } ?? RequestMetrics.bounds.count
         rows.withLock { rows in
             rows[route].statuses[min(max(status / 100, 1), 5) - 1] += 1

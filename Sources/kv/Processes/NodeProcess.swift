@@ -9,6 +9,7 @@ import KVStorage
 import KVTransport
 import Logging
 import NIOCore
+import NIOPosix
 
 /// A node put together from its configuration.
 struct NodeProcess {
@@ -26,30 +27,47 @@ struct NodeProcess {
                 path: configuration.backend.path, partitions: cluster.partitions, options: configuration.backend.options
             ))
         try ServerProcess.requireDurable(backend, type: configuration.backend.type, in: cluster)
-        // Peers have a loop of their own: no client's request delays a beacon or an acknowledgement.
-        try await ServerProcess.withLoops(1) { peerLoop in
-            try await ServerProcess.withLoops(ServerProcess.httpThreads) { loops in
-                try await HTTPControllerLink.withClient(loops) { client in
-                    let node = try makeNode(folder, backend, client, peerLoop)
-                    try await ServerProcess.run(
-                        core: { try await node.run() }, http: makeServer(node, loops), logger: logger,
-                        stopOnEndOfInput: stopOnEndOfInput)
-                }
+        try await ServerProcess.withLoops(1) { engineLoop in
+            guard Self.httpThreads > 0 else {
+                return try await run(folder, backend, engineLoop.next(), engineLoop, stopOnEndOfInput)
+            }
+            try await ServerProcess.withLoops(Self.httpThreads) { httpLoops in
+                try await run(folder, backend, engineLoop.next(), httpLoops, stopOnEndOfInput)
             }
         }
     }
 
+    /// Event loops for HTTP alone. On few processors HTTP shares the loop of the engine and the peer links: then a
+    /// request costs no change of thread, and what arrives together is worked on together. With many the parsing and
+    /// writing for clients goes to loops of its own, which leaves the engine's to the engine.
+    private static var httpThreads: Int {
+        let processors = System.coreCount
+        return processors < 8 ? 0 : min(processors / 4, 8)
+    }
+
+    private func run(
+        _ folder: DataFolder, _ backend: any StorageBackend, _ engineLoop: any EventLoop,
+        _ httpLoops: any EventLoopGroup, _ stopOnEndOfInput: Bool
+    ) async throws {
+        try await HTTPControllerLink.withClient(httpLoops) { client in
+            let node = try makeNode(folder, backend, client, engineLoop)
+            try await ServerProcess.run(
+                core: { try await node.run() }, http: makeServer(node, httpLoops), logger: logger,
+                stopOnEndOfInput: stopOnEndOfInput)
+        }
+    }
+
     private func makeNode(
-        _ folder: DataFolder, _ backend: any StorageBackend, _ client: HTTPClient, _ peerLoop: any EventLoopGroup
+        _ folder: DataFolder, _ backend: any StorageBackend, _ client: HTTPClient, _ loop: any EventLoop
     ) throws -> Node {
         try Node(
             settings: settings, folder: folder, backend: backend, storageSettings: storageSettings,
             controller: HTTPControllerLink(address: cluster.controller.advertise.description, client: client),
-            logger: logger
+            loop: loop, logger: logger
         ) { identity, onEvent in
             PeerNetwork(
                 identity: identity, listen: (configuration.peerListen.host, configuration.peerListen.port),
-                group: peerLoop, settings: PeerNetworkSettings(), logger: logger, onEvent: onEvent)
+                group: loop, settings: PeerNetworkSettings(), logger: logger, onEvent: onEvent)
         }
     }
 
@@ -72,6 +90,7 @@ struct NodeProcess {
             name: configuration.name, clusterName: cluster.name, policy: cluster.policy,
             partitions: cluster.partitions, address: configuration.advertise.description,
             peerAddress: configuration.peerAdvertise.description, zone: configuration.zone,
+           
             backend: configuration.backend.type, heartbeatMilliseconds: UInt64(cluster.heartbeat.milliseconds),
             maximumValueLength: configuration.limits.maxValueBytes,
             maximumOperations: configuration.limits.maxInflight, version: KVVersion.current)
