@@ -11,11 +11,17 @@ SOURCES := Sources Tests Package.swift
 define RUN_TESTS
 swift test --skip-build --no-parallel --skip KVClusterTests
 swift test --skip-build --filter KVClusterTests
+Tests/Nemesis/run --self-test
+KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 11 --seconds 30 --backend lmdb --links proxy
 endef
+
+SEEDS ?= 0...4999
+JOBS ?= 2
+ROUNDS ?= 60
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 .PHONY: up
 up: dependencies ## Run a whole cluster on this machine: make up [CONFIG=configs/mixed.json]
@@ -40,6 +46,28 @@ lint: ## Check the format and what each room imports
 .PHONY: bench
 bench: dependencies ## Measure a cluster on this machine
 	Tests/Bench/run
+
+.PHONY: sim
+sim: ## Run simulated replica groups: make sim [SEEDS=0...4999] [JOBS=2] [PROFILE=swarm]
+	swift build -c release --product kv-sim
+	.build/release/kv-sim run --seeds '$(SEEDS)' --jobs $(JOBS) $(if $(PROFILE),--profile $(PROFILE))
+
+.PHONY: mutants
+mutants: ## Put deliberate bugs into the protocol, one by one, and look whether the simulator notices
+	Tests/Mutants/run
+
+.PHONY: nemesis
+nemesis: dependencies ## Faults against a real cluster, a few minutes over all backends (as root links are cut too)
+	Tests/Nemesis/run --self-test
+	Tests/Nemesis/run --backend all --seconds 45
+
+.PHONY: soak
+soak: dependencies ## The same for hours, a new seed each time; stops at the first violation: make soak [ROUNDS=60]
+	for round in $$(seq $(ROUNDS)); do Tests/Nemesis/run --backend all --seconds 90; done
+
+.PHONY: availability
+availability: dependencies ## How long keys are unusable when nodes are killed, beside etcd
+	Tests/Nemesis/availability
 
 .PHONY: format
 format: ## Format all Swift files

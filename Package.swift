@@ -41,6 +41,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "kv", targets: ["kv"]),
+        .executable(name: "kv-sim", targets: ["kv-sim"]),
         .library(name: "KVProtocols", targets: ["KVProtocols"]),
         .library(name: "KVConformance", targets: ["KVConformance"]),
         .library(name: "KVBackends", targets: ["KVBackends"]),
@@ -124,7 +125,10 @@ let package = Package(
 
         // Tests
         .target(
-            name: "KVSimulator", dependencies: ["KVProtocols", "KVReplication"], path: "Tests/Simulator",
+            name: "KVSimulator", dependencies: ["KVProtocols", "KVReplication", "KVPlacement"],
+            path: "Tests/Simulator", swiftSettings: strict),
+        .executableTarget(
+            name: "kv-sim", dependencies: ["KVSimulator", "KVReplication"], path: "Tests/SimulatorCommand",
             swiftSettings: strict),
         tests("KVProtocolsTests", ["KVProtocols"]),
         tests("KVConfigurationTests", ["KVConfiguration", "KVProtocols"]),

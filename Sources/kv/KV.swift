@@ -17,7 +17,8 @@ struct KV: AsyncParsableCommand {
             CommandGroup(
                 name: "Cluster:",
                 subcommands: [
-                    Status.self, Nodes.self, Map.self, Events.self, Health.self, Drain.self, Undrain.self,
+                    Status.self, Nodes.self, Map.self, Moves.self, Events.self, Health.self, Drain.self, Undrain.self,
+                    Remove.self, Alarm.self,
                 ]),
             CommandGroup(
                 name: "Other:", subcommands: [Config.self, Backends.self, Version.self, Completion.self]),

@@ -58,8 +58,11 @@ import Testing
         try backend.apply(keys.map { .put($0.partition, $0, record($0, [UInt8](repeating: 1, count: 9000))) })
         try backend.close()
         let file = "\(folder.path)/data.mdb"
-        #expect(truncate(file, 64 << 10) == 0)
-        #expect(code { _ = try open(folder) } == .damaged)
+        // Down to where not even the roots of the trees are left.
+        for length in [64 << 10, 8_823, 8_192] {
+            #expect(truncate(file, length) == 0)
+            #expect(code { _ = try open(folder) } == .damaged)
+        }
         try Data("no database".utf8).write(to: URL(fileURLWithPath: file))
         #expect(code { _ = try open(folder) } == .foreign)
     }

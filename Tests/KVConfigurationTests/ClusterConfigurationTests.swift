@@ -19,6 +19,7 @@ import Testing
         #expect(node.peerAdvertise == node.peerListen)
         #expect(node.publicURL == "http://127.0.0.1:8001")
         #expect(node.zone.isEmpty)
+        #expect(node.weight == 100)
         #expect(node.backend == BackendConfiguration(type: "lmdb", path: "data/worker1", options: [:]))
         #expect(node.limits.maxValueBytes == 1 << 20)
         #expect(node.limits.maxBodyBytes == 3 << 20)
@@ -58,6 +59,7 @@ import Testing
             ("nodes.0.listen", #""0.0.0.0:8001""#), ("nodes.0.advertise", #""a.example:80""#),
             ("nodes.0.peer_advertise", #""[fd00::1]:9001""#), ("nodes.0.public_url", #""https://kv.example/""#),
             ("nodes.0.zone", #""rack-1.B""#),
+            ("nodes.0.weight", "200"),
             ("nodes.0.backend.options", #"{"tuning": 2.5}"#),
         ])
         let cluster = try Fixture.load(text)
@@ -68,6 +70,7 @@ import Testing
         #expect(cluster.controller.log == LogConfiguration(level: .debug, format: .json))
         #expect(cluster.nodes[0].publicURL == "https://kv.example")
         #expect(cluster.nodes[0].zone == "rack-1.B")
+        #expect(cluster.nodes[0].weight == 200)
         #expect(cluster.nodes[0].backend.options == ["tuning": .number(2.5)])
         #expect(try Fixture.load(cluster.json) == cluster)
         #expect(try Fixture.load(cluster.json).json == cluster.json)
@@ -131,6 +134,7 @@ import Testing
         ("controller.public_url", "\"kv.example\"", "$.controller.public_url", "http://HOST"),
         ("controller.public_url", "\"http://kv.example/ui\"", "$.controller.public_url", "http://HOST"),
         ("nodes.0.zone", "\"\"", "$.nodes[0].zone", "1 to 63"),
+        ("nodes.0.weight", "0", "$.nodes[0].weight", "1 to 10000"),
         ("nodes.0.log", #"{"level": "loud"}"#, "$.nodes[0].log.level", "none of trace, debug, info"),
         ("nodes.0.backend.path", "\"\"", "$.nodes[0].backend.path", "path of a folder"),
         ("nodes.0.backend.options", #"{"tunin": 1}"#, "$.nodes[0].backend.options.tunin", "did you mean \"tuning\"?"),

@@ -23,8 +23,10 @@ import Testing
             let early = try await cluster.request(.get, "/map")
             #expect(early.status == 503)
             #expect(early.headers["retry-after"] == "1")
-            cluster.controller.script.withLock { $0.error = ControllerError(.invalid, "no key") }
-            #expect(try await cluster.request(.get, "/map?key=").status == 400)
+            cluster.controller.script.withLock { $0.error = ControllerError(.badKey, "no key") }
+            let bad = try await cluster.request(.get, "/map?key=")
+            #expect(bad.status == 400)
+            #expect(bad.body.contains(#""code":"bad_key""#), "the word that nodes use")
         }
     }
 
@@ -47,6 +49,24 @@ import Testing
             #expect(try await cluster.request(.post, "/nodes/worker1/explode").status == 404)
             let foreign = [("Origin", "http://evil.example")]
             #expect(try await cluster.request(.post, "/nodes/worker2/drain", foreign).status == 403)
+        }
+    }
+
+    @Test func `an alarm about lost nodes can be acknowledged`() async throws {
+        try await withCluster { (cluster: Cluster) async throws in
+            let answer = try await cluster.request(.post, "/alarm/acknowledge")
+            #expect(answer.status == 200)
+            #expect(answer.body == #"{"acknowledged":["worker1","worker2"]}"# + "\n")
+            #expect(cluster.controller.script.withLock { $0.asked } == ["acknowledge"])
+            cluster.controller.script.withLock { $0.error = ControllerError(.conflict, "no alarm") }
+            let none = try await cluster.request(.post, "/alarm/acknowledge")
+            #expect(none.status == 409)
+            #expect(none.body.contains(#""code":"conflict""#))
+            #expect(try await cluster.request(.get, "/alarm/acknowledge").headers["allow"] == "POST")
+            #expect(try await cluster.request(.post, "/alarm/acknowledge?node=x").status == 400)
+            #expect(try await cluster.request(.post, "/alarm").status == 404)
+            let foreign = [("Origin", "http://evil.example")]
+            #expect(try await cluster.request(.post, "/alarm/acknowledge", foreign).status == 403)
         }
     }
 
@@ -108,6 +128,7 @@ import Testing
             #expect(members["health"] is [String: Any])
             #expect((members["nodes"] as? [[String: Any]])?.first?["name"] as? String == "worker1")
             #expect(members["partitions"] is [Any])
+            #expect(members["work"] as? [[String: Int]] == [["partitions_left": 3]])
             #expect(text.hasPrefix("event: state\n"))
         }
     }

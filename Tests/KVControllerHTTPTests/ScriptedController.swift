@@ -32,6 +32,7 @@ final class ScriptedController: ControllerService {
     struct Partitions: Encodable, Sendable {
         var partitions: [[String: Int]] = []
         var summary = ["total": 64]
+        var work = [["partitions_left": 3]]
     }
 
     struct Script: Sendable {
@@ -99,6 +100,11 @@ final class ScriptedController: ControllerService {
     func drainNode(_ name: String) async throws { try ask("drain \(name)") }
     func undrainNode(_ name: String) async throws { try ask("undrain \(name)") }
     func removeNode(_ name: String) async throws { try ask("remove \(name)") }
+
+    func acknowledgeLosses() async throws -> [String] {
+        try ask("acknowledge")
+        return ["worker1", "worker2"]
+    }
 
     func receive(_ heartbeat: Heartbeat) async throws -> HeartbeatReply {
         try ask("heartbeat \(heartbeat.name)")

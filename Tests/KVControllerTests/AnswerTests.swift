@@ -28,7 +28,7 @@ import Testing
         #expect(health["nodes"] as? [String: Int] == ["up": 4, "down": 0, "total": 4])
         #expect(
             health["partitions"] as? [String: Int]
-                == ["total": 64, "ok": 64, "moving": 0, "under_replicated": 0, "leaderless": 0])
+                == ["total": 64, "ok": 64, "moving": 0, "under_replicated": 0, "leaderless": 0, "waiting": 0])
     }
 
     @Test func theMapOfAKeyHasItsKeys() async throws {

@@ -26,6 +26,7 @@ struct FakeNode {
     var durable: UInt64 = 100
     var address: String
     var zone = ""
+    var weight: Int?
     var mapEpoch: UInt64 = 0
     var isUp = true
     var isHealthy = true
@@ -34,7 +35,7 @@ struct FakeNode {
 }
 
 /// A controller, pretended nodes around it, and time that passes in steps of 100 ms. Nodes elect the first live member
-/// and report it synced `syncAfter` milliseconds after a configuration was published.
+/// and report it synced `syncAfter` milliseconds after a configuration was published, and until then how far it is.
 struct FakeCluster {
     let clock = FakeClock()
     let settings: ControllerSettings
@@ -42,6 +43,10 @@ struct FakeCluster {
     var controller: Controller
     var nodes: [FakeNode]
     var syncAfter = 1000
+    /// What leaders report of a partition while it moves.
+    var keysPerPartition: UInt64 = 1000
+    var absurdProgress = false
+    var keysPerNode: UInt64 = 7
     var firstSeen: [Int: (epoch: UInt64, at: Int)] = [:]
     var published: [ClusterMap] = []
     private var elapsed = 0
@@ -140,8 +145,9 @@ struct FakeCluster {
         Heartbeat(
             name: node.name, node: node.id, cluster: node.cluster, incarnation: node.incarnation, boot: node.boot,
             durable: node.durable, address: node.address, peerAddress: node.address + "0", zone: node.zone,
-            mapEpoch: node.mapEpoch, backend: "fake", health: .init(ok: node.isHealthy, reasons: []), keys: 7,
-            bytesOnDisk: 4096, leading: map.map { leading(node, $0) } ?? [], version: "1.0.0")
+            mapEpoch: node.mapEpoch, backend: "fake", health: .init(ok: node.isHealthy, reasons: []), keys: keysPerNode,
+            bytesOnDisk: 4096, leading: map.map { leading(node, $0) } ?? [], version: "1.0.0",
+            weight: node.weight)
     }
 
     private func leading(_ node: FakeNode, _ map: ClusterMap) -> [Heartbeat.Leading] {
@@ -153,8 +159,17 @@ struct FakeCluster {
             let age = seen?.epoch == configuration.epoch ? clock.now - (seen?.at ?? clock.now) : 0
             return Heartbeat.Leading(
                 partition: PartitionID(UInt16(partition)), ballot: Ballot(counter: configuration.epoch, node: node.id),
-                epoch: configuration.epoch, synced: age >= syncAfter, lagging: [])
+                epoch: configuration.epoch, synced: age >= syncAfter, lagging: [],
+                progress: configuration.isJoint && age < syncAfter ? progress(age) : nil)
         }
+    }
+
+    private func progress(_ age: Int) -> Heartbeat.Progress {
+        if absurdProgress { return Heartbeat.Progress(keys: .max, keysLeft: .max, bytes: .max, bytesLeft: .max) }
+        let keys = keysPerPartition * UInt64(age) / UInt64(max(1, syncAfter))
+        return Heartbeat.Progress(
+            keys: keys, keysLeft: keysPerPartition - keys, bytes: keys * 100, bytesLeft: (keysPerPartition - keys) * 100
+        )
     }
 
     /// What must hold between any two maps that follow each other.

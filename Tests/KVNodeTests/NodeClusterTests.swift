@@ -121,6 +121,7 @@ import Testing
         let cluster = try TestCluster(nodes: 3)
         var members = try cluster.startAll()
         #expect(isWritten(try await put(members[0].node, "key", "old")))
+        try await eventually("the node has met its peers") { await members[0].node.status().connectedPeers == 2 }
         let second = members.remove(at: 2)
         let first = members.remove(at: 1)
         try await cluster.stop(second)
@@ -140,5 +141,24 @@ import Testing
         members.append(try cluster.start(1))
         #expect(try await get(members[1].node, "key") == "old")
         try await cluster.end(members)
+    }
+
+    /// Found by the test above on a slow machine: a node that was never met did not count as lost.
+    @Test func aNodeThatWasDownBeforeThisOneStartedIsNotCountedOn() async throws {
+        let cluster = try TestCluster(nodes: 3)
+        let members = try cluster.startAll()
+        #expect(isWritten(try await put(members[0].node, "key", "old")))
+        for member in members { try await cluster.stop(member) }
+        let first = try cluster.start(0)
+        let second = try cluster.start(1)
+        #expect(isWritten(try await put(first.node, "key", "new")))
+        try await cluster.stop(second)
+        try await eventually("a write is refused instead of proposed") {
+            let answer = await first.node.execute(
+                .put(try Key("key"), value: [], expiresAt: 0, .none), timeoutMilliseconds: 300)
+            if case .refused(.noQuorum(reachable: 1, required: 2)) = answer.outcome { return true }
+            return false
+        }
+        try await cluster.end([first])
     }
 }

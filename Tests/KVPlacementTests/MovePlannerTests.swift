@@ -41,6 +41,48 @@ import Testing
         }
     }
 
+    @Test func noNodeReceivesOrSendsMoreThanItsLimit() {
+        var planner = MovePlanner(limit: 32, limitPerNode: 2)
+        let partitions = initial(6, partitions: 64)
+        var turn = input(partitions, planned(7))
+        turn.leaders = partitions.map {
+            MovePlanner.Leader(epoch: $0.epoch, isSynced: true, node: $0.members[0])
+        }
+        let added = planner.plan(turn)
+        let newcomers = added.filter { $0.configuration.isJoint }
+        #expect(newcomers.count == 2, "the new node receives all copies")
+        #expect(planner.waiting > 16)
+
+        turn.nodes = planned(6, lost: [1])
+        let repairs = planner.plan(turn)
+        for node in 2...6 {
+            let id = NodeID(UInt32(node))
+            let receives = repairs.count {
+                $0.configuration.members.contains(id) && $0.configuration.previous?.contains(id) == false
+            }
+            let sends = repairs.count { turn.leaders[$0.partition]?.node == id }
+            #expect(receives <= 2 && sends <= 2)
+        }
+        #expect(!repairs.isEmpty)
+        let damaged = partitions.count { $0.contains(NodeID(1)) }
+        #expect(repairs.count + planner.waiting == damaged)
+    }
+
+    @Test func movesUnderWayCountAfterARestart() throws {
+        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 3, 4)))
+        var planner = MovePlanner(limit: 8, limitPerNode: 1)
+        let steps = planner.plan(
+            input([moving, Configuration(initial: ids(1, 2, 3))], planned(4, lost: [2]), synced: false))
+        #expect(steps.isEmpty, "node 4 receives a copy already")
+        #expect(planner.waiting == 1)
+    }
+
+    @Test func aRepairIsRevertedAfterARestartToo() throws {
+        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 3, 4)))
+        var planner = MovePlanner(repairing: [0])
+        #expect(planner.plan(input([moving], planned(4), synced: false)).map(\.kind) == [.revert])
+    }
+
     @Test func anAlarmStopsStartsButNotEnds() throws {
         var planner = MovePlanner()
         #expect(planner.plan(input(initial(4), planned(4, lost: [2]), halted: true)).isEmpty)

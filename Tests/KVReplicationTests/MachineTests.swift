@@ -145,6 +145,34 @@ import Testing
         #expect(script.answers[barrier] == .passed)
     }
 
+    /// A listing shows what the leader's store held when its barrier arrived: a leader that has yet to hear of newer
+    /// records must not let it pass afterwards.
+    @Test func aBarrierIsRefusedUntilEveryKeyIsKnown() {
+        let script = Script()
+        script.elect()
+        script.ask(.put(x, "old"))
+        script.isolate(2)
+        #expect(script.ask(.put(x, "new"))?.version != nil)
+        script.crash(NodeID(1))
+        script.loses = {
+            switch $0.outgoing.message {
+            case .walk, .walked, .recall, .recalled, .query, .known: $0.from != $0.outgoing.to
+            default: false
+            }
+        }
+        script.step(NodeID(2), .peerLost(NodeID(1)))
+        script.step(NodeID(3), .peerLost(NodeID(1)))
+        script.step(NodeID(3), .resign)
+        script.run(milliseconds: 500)
+        #expect(script.leader == NodeID(2))
+        #expect(script.record(x, on: 2)?.value == Array("old".utf8))
+        #expect(script.ask(.barrier) == .refused(.electing))
+        script.loses = { _ in false }
+        script.run(milliseconds: 2_000)
+        #expect(script.ask(.barrier) == .passed)
+        #expect(script.record(x, on: 2)?.value == Array("new".utf8))
+    }
+
     @Test func aRestartedNodeNeverUsesABallotTwice() {
         let script = Script()
         script.elect()

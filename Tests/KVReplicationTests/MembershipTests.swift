@@ -133,6 +133,36 @@ import Testing
         #expect(script.record(x, on: 1)?.value == Array("a".utf8))
     }
 
+    /// Found by the simulator (swarm, seed 3914): the answer was from before the leader wrote, and made it lose that write.
+    @Test func anAnswerToAnEarlierQuestionAboutAKeyDoesNotCount() {
+        func isKnown(_ parcel: Script.Parcel) -> Bool {
+            if parcel.from == NodeID(2), case .known = parcel.outgoing.message { true } else { false }
+        }
+        let script = Script()
+        script.elect()
+        script.ask(.put(x, "a"))
+        script.stores[NodeID(1)]?.damage(x, wholly: true)
+        var early: [Script.Parcel] = []
+        script.loses = { parcel in
+            if isKnown(parcel) { early.append(parcel) }
+            return false
+        }
+        #expect(script.ask(.get(x))?.text == "a")
+        script.isolate(3)
+        #expect(script.ask(.put(x, "b"))?.version != nil)
+        script.stores[NodeID(1)]?.damage(x, wholly: true)
+        script.loses = isKnown
+        let read = script.ask(.get(x), at: NodeID(1))
+        script.settle()
+        #expect(early.count == 1)
+        for parcel in early { script.deliver(parcel) }
+        script.settle()
+        #expect(script.answers[read] == nil)
+        script.loses = { _ in false }
+        script.run(milliseconds: 1_000)
+        #expect(script.answers[read]?.text == "b")
+    }
+
     @Test func aDamagedMemberHasNoVote() {
         let script = Script()
         script.elect()

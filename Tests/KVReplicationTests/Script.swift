@@ -22,9 +22,14 @@ final class Script {
     private var held: [NodeID: [Outgoing]] = [:]
     private var nextOperation: UInt64 = 0
     let policy: ReplicationPolicy
+    let settings: MachineSettings
 
-    init(nodes: Int = 3, members: [UInt32] = [1, 2, 3], policy: ReplicationPolicy = .standard) {
+    init(
+        nodes: Int = 3, members: [UInt32] = [1, 2, 3], policy: ReplicationPolicy = .standard,
+        settings: MachineSettings = MachineSettings()
+    ) {
         self.policy = policy
+        self.settings = settings
         for number in 1...UInt32(nodes) {
             let configuration: Configuration =
                 members.contains(number) ? Configuration(initial: members.map { NodeID($0) }) : .none
@@ -40,8 +45,7 @@ final class Script {
     func start(_ node: NodeID) {
         guard let store = stores[node] else { return }
         machines[node] = PartitionMachine(
-            node: node, policy: policy, settings: MachineSettings(), seed: UInt64(node.rawValue), now: now, store: store
-        )
+            node: node, policy: policy, settings: settings, seed: UInt64(node.rawValue), now: now, store: store)
     }
 
     func crash(_ node: NodeID) {

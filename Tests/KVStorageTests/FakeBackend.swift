@@ -20,7 +20,11 @@ final class FakeBackend: StorageBackend {
         var operationsLeft: Int?
         var batches: [[StorageOperation]] = []
         var damaged: Set<Key> = []
+        /// Names of metadata that fail verification.
+        var damagedMetadata: Set<String> = []
         var reads = 0
+        /// Gets the content amid each `apply`, wherever a crash may leave it.
+        var observe: (@Sendable (Content) -> Void)?
     }
 
     let state = Mutex(State())
@@ -30,7 +34,12 @@ final class FakeBackend: StorageBackend {
     /// The most entries in one page, below what a request may ask for.
     let pageLimit: Int
 
-    init(atomic: Bool = true, durable: Bool = true, pageLimit: Int = 5) {
+    /// A crash may leave any operations of a batch, not just the first ones: as a file system may that orders names only
+    /// within a folder.
+    let isUnordered: Bool
+
+    init(atomic: Bool = true, durable: Bool = true, unordered: Bool = false, pageLimit: Int = 5) {
+        isUnordered = unordered
         capabilities = BackendCapabilities(
             atomicBatches: atomic, durable: durable, nonBlockingReads: true, orderedScan: true)
         self.pageLimit = pageLimit
@@ -38,11 +47,14 @@ final class FakeBackend: StorageBackend {
 
     /// Another process opens the same disk.
     func reopened() -> FakeBackend {
-        let other = FakeBackend(atomic: capabilities.atomicBatches, durable: capabilities.durable, pageLimit: pageLimit)
-        let (content, damaged) = state.withLock { ($0.content, $0.damaged) }
+        let other = FakeBackend(
+            atomic: capabilities.atomicBatches, durable: capabilities.durable, unordered: isUnordered,
+            pageLimit: pageLimit)
+        let now = state.withLock { $0 }
         other.state.withLock {
-            $0.content = content
-            $0.damaged = damaged
+            $0.content = now.content
+            $0.damaged = now.damaged
+            $0.damagedMetadata = now.damagedMetadata
         }
         return other
     }
@@ -87,17 +99,36 @@ final class FakeBackend: StorageBackend {
                 if failure.code == .poisoned { state.isPoisoned = true }
                 throw failure
             }
-            var count = batch.count
+            var kept = batch[...]
             if let left = state.operationsLeft {
                 if left < batch.count {
-                    count = capabilities.atomicBatches ? 0 : left
+                    let count = capabilities.atomicBatches ? 0 : left
+                    kept = isUnordered ? batch.suffix(count) : batch.prefix(count)
                     state.isPoisoned = true
                 }
                 state.operationsLeft = max(left - batch.count, 0)
             }
-            for operation in batch.prefix(count) { FakeBackend.apply(operation, &state) }
+            if let observe = state.observe { observeParts(batch, state.content, observe) }
+            for operation in kept { FakeBackend.apply(operation, &state) }
+            state.observe?(state.content)
             if state.isPoisoned { throw StorageError(.poisoned, "the power is off") }
             state.batches.append(batch)
+        }
+    }
+
+    /// What a crash amid `batch` may leave.
+    private func observeParts(_ batch: [StorageOperation], _ content: Content, _ observe: (Content) -> Void) {
+        guard !capabilities.atomicBatches else { return }
+        var part = State(content: content)
+        for (index, operation) in batch.enumerated() {
+            if isUnordered {
+                part.content = content
+                for other in batch[index...] { FakeBackend.apply(other, &part) }
+                observe(part.content)
+                part.content = content
+            }
+            FakeBackend.apply(operation, &part)
+            observe(part.content)
         }
     }
 
@@ -119,6 +150,7 @@ final class FakeBackend: StorageBackend {
     func metadata(_ scope: MetadataScope, _ name: String) throws(StorageError) -> [UInt8]? {
         try state.withLock { state throws(StorageError) in
             try check(state)
+            if state.damagedMetadata.contains(name) { throw StorageError(.damaged, "metadata fails verification") }
             return state.content.metadata[scope]?[name]
         }
     }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import KVStorage
 
-@Suite(.timeLimit(.minutes(2))) struct NodeStorageTests {
+@Suite(.timeLimit(.minutes(4))) struct NodeStorageTests {
     let place: TemporaryFolder
     let partition = PartitionID(1)
 
@@ -135,10 +135,10 @@ import Testing
     }
 
     @Test func `the backend gets nothing that the journal may lose`() throws {
-        let files = FaultyJournalFiles()
+        let disk = SimulatedDisk()
         let backend = FakeBackend()
-        let fixture = try StorageFixture(place, files: files, backend: backend)
-        files.state.withLock { $0.failsNextSync = true }
+        let fixture = try StorageFixture(place, disk: disk, backend: backend)
+        disk.state.withLock { $0.failsNextSync = true }
         try fixture.storage.write(partition, try key("a"), 1, "one")
         fixture.storage.tick(nowMilliseconds: 1)
         fixture.storage.tick(nowMilliseconds: 1000)
@@ -199,6 +199,55 @@ import Testing
         try again.storage.stop()
     }
 
+    @Test func `a damaged digest is computed from the records, a damaged state is refused`() throws {
+        let backend = FakeBackend()
+        let fixture = try StorageFixture(place, backend: backend)
+        for number in 0..<5 { try fixture.storage.write(partition, try key("k\(number)"), 5, "v") }
+        try fixture.storage.stop()
+        let second = backend.reopened()
+        second.state.withLock { _ = $0.damagedMetadata.insert(StorageCheckpoint.digestName) }
+        let again = try StorageFixture(place, backend: second)
+        #expect(again.storage.digest(of: partition) == digest(of: try again.storage.everything(partition)))
+        try again.storage.stop()
+        let third = backend.reopened()
+        third.state.withLock { _ = $0.damagedMetadata.insert(StorageCheckpoint.stateName) }
+        #expect {
+            _ = try StorageFixture(place, backend: third)
+        } throws: {
+            ($0 as? StorageError)?.code == .damaged
+        }
+    }
+
+    @Test func `after a flush the flusher rests for as long as that took, within bounds`() throws {
+        let backend = FakeBackend()
+        let fixture = try StorageFixture(place, backend: backend)
+        let storage = fixture.storage
+        var now: UInt64 = 1_000
+        storage.tick(nowMilliseconds: now)
+        /// Flushes what is staged in a flush that takes `duration`.
+        func flush(taking duration: UInt64) throws {
+            storage.tick(nowMilliseconds: now)
+            #expect(storage.view.isFlushing)
+            fixture.sync()
+            now += duration
+            storage.tick(nowMilliseconds: now)
+            fixture.wait { !$0.view.isFlushing }
+        }
+        try storage.write(partition, try key("a"), 1, "v")
+        now += 100
+        try flush(taking: 400)
+        try storage.write(partition, try key("a"), 2, "v")
+        now += 399
+        storage.tick(nowMilliseconds: now)
+        #expect(!storage.view.isFlushing)
+        now += 1
+        try flush(taking: 60_000)
+        try storage.write(partition, try key("a"), 3, "v")
+        now += 2_000
+        try flush(taking: 1)
+        try storage.stop()
+    }
+
     @Test func `a changed seed or partition count is noticed`() throws {
         let backend = FakeBackend()
         let fixture = try StorageFixture(place, backend: backend)
@@ -234,6 +283,19 @@ import Testing
         #expect { try StorageFixture(place, backend: other.backend.reopened()) } throws: {
             ($0 as? StorageError)?.code == .foreign
         }
+    }
+
+    @Test func `the engine never waits for the backend's figures, but gets them in time`() throws {
+        let world = try StorageWorld()
+        let first = try world.storage.statistics()
+        #expect(first.backend.keys == 0)
+        try world.run([.put(0, "a"), .put(1, "b"), .settle, .tick, .settle])
+        #expect(try world.storage.statistics().flushed == 2)
+        #expect(try world.storage.statistics().backend.keys == 0)
+        _ = world.storage.flusher.step()
+        #expect(try world.storage.statistics().backend.keys == 2)
+        // Not asked again within the same second.
+        #expect(world.storage.flusher.step() == .idle)
     }
 
     @Test func `a backend that keeps nothing starts empty, at a higher position`() throws {

@@ -11,33 +11,33 @@ import Testing
     init() throws { place = try TemporaryFolder() }
 
     @Test func `a failed sync poisons the storage for good`() throws {
-        let files = FaultyJournalFiles()
-        let fixture = try StorageFixture(place, files: files, backend: FakeBackend())
+        let disk = SimulatedDisk()
+        let fixture = try StorageFixture(place, disk: disk, backend: FakeBackend())
         let storage = fixture.storage
         try storage.write(partition, try key("a"), 1, "one")
         fixture.sync()
-        files.state.withLock { $0.failsNextSync = true }
+        disk.state.withLock { $0.failsNextSync = true }
         try storage.write(partition, try key("b"), 1, "two")
         fixture.sync()
         #expect(storage.failure?.code == .poisoned)
-        let syncs = files.state.withLock { $0.syncs }
+        let syncs = disk.state.withLock { $0.syncs }
         try storage.write(partition, try key("c"), 1, "three")
         storage.commit()
         storage.tick(nowMilliseconds: 10_000)
         #expect(storage.durable == 1)
         #expect(throws: StorageError.self) { try storage.stop() }
-        #expect(files.state.withLock { $0.syncs } == syncs)
-        let again = try StorageFixture(place, files: files, backend: FakeBackend())
+        #expect(disk.state.withLock { $0.syncs } == syncs)
+        let again = try StorageFixture(place, disk: disk, backend: FakeBackend())
         #expect(try again.storage.read(partition, try key("a")) != nil)
         #expect(try again.storage.read(partition, try key("c")) == nil)
         try again.storage.stop()
     }
 
     @Test func `a full disk delays what is staged and loses nothing`() throws {
-        let files = FaultyJournalFiles()
-        let fixture = try StorageFixture(place, files: files, backend: FakeBackend())
+        let disk = SimulatedDisk()
+        let fixture = try StorageFixture(place, disk: disk, backend: FakeBackend())
         let storage = fixture.storage
-        files.state.withLock { $0.isFull = true }
+        disk.state.withLock { $0.isFull = true }
         for number in 0..<10 { try storage.write(partition, try key("k\(number)"), 1, "v") }
         storage.commit()
         fixture.wait { $0.degradation != nil }
@@ -45,7 +45,7 @@ import Testing
         #expect(storage.durable == 0)
         #expect(storage.failure == nil)
         #expect(try storage.read(partition, try key("k3")) != nil)
-        files.state.withLock { $0.isFull = false }
+        disk.state.withLock { $0.isFull = false }
         fixture.sync()
         #expect(storage.durable == 10)
         fixture.wait { $0.degradation == nil }
@@ -53,16 +53,16 @@ import Testing
     }
 
     @Test func `a stop while the disk is full says so and keeps what was durable`() throws {
-        let files = FaultyJournalFiles()
+        let disk = SimulatedDisk()
         let backend = FakeBackend()
-        let fixture = try StorageFixture(place, files: files, backend: backend)
+        let fixture = try StorageFixture(place, disk: disk, backend: backend)
         try fixture.storage.write(partition, try key("a"), 1, "v")
         fixture.sync()
-        files.state.withLock { $0.isFull = true }
+        disk.state.withLock { $0.isFull = true }
         try fixture.storage.write(partition, try key("b"), 1, "v")
         #expect { try fixture.storage.stop() } throws: { ($0 as? StorageError)?.code == .full }
-        files.state.withLock { $0.isFull = false }
-        let again = try StorageFixture(place, files: files, backend: backend.reopened())
+        disk.state.withLock { $0.isFull = false }
+        let again = try StorageFixture(place, disk: disk, backend: backend.reopened())
         #expect(try again.storage.read(partition, try key("a")) != nil)
         try again.storage.stop()
     }
@@ -122,14 +122,6 @@ import Testing
         #expect(storage.isOverLimit)
         backend.isHeld.update { $0 = false }
         try storage.stop()
-    }
-
-    @Test(arguments: 0..<40, [true, false])
-    func `after crashes anywhere, contents, states and digests are those of a prefix`(
-        seed: Int, atomic: Bool
-    ) throws {
-        var history = StorageHistory(seed: UInt64(seed), place: place, atomic: atomic)
-        for _ in 0..<6 { try history.runAndCrash() }
     }
 
     @Test func `real files and threads keep up with each other`() throws {

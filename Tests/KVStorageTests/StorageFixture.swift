@@ -26,17 +26,19 @@ final class StorageFixture {
     let events: Monitor<[StorageEvent]>
 
     init(
-        _ place: TemporaryFolder, files: (any JournalFiles)? = nil, backend: FakeBackend,
+        _ place: TemporaryFolder, disk: (any StorageDisk)? = nil, backend: FakeBackend,
         settings: NodeStorage.Settings = StorageFixture.small
     ) throws {
-        let folder = try DataFolder(path: place.path, backendType: "fake")
+        let folder = try DataFolder(
+            path: disk == nil ? place.path : "/data", backendType: "fake", disk: disk ?? SystemDisk(),
+            newIdentity: UInt64.random(in: 1...UInt64.max))
         let events = Monitor<[StorageEvent]>([])
         self.folder = folder
         self.backend = backend
         self.events = events
         storage = try NodeStorage(
-            folder: folder, files: files ?? SystemJournalFiles(path: folder.journalPath), backend: backend,
-            partitions: StorageFixture.partitions, settings: settings
+            folder: folder, backend: backend, partitions: StorageFixture.partitions, settings: settings,
+            driver: .threads
         ) { event in
             events.update { $0.append(event) }
         }

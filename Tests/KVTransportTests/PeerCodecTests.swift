@@ -93,7 +93,7 @@ import Testing
             ([], KeyError.empty), ([65, 0], .containsNUL), ([0xFF], .notUTF8),
             ([UInt8](repeating: 65, count: 481), .tooLong(481)),
         ] as [([UInt8], KeyError)] {
-            let message = PeerMessage.machine(PartitionID(1), header, .query(Key(unchecked: bytes)))
+            let message = PeerMessage.machine(PartitionID(1), header, .query(round: 1, Key(unchecked: bytes)))
             #expect(throws: PeerCodecError.key(expected)) { try decode(content(frames([message])[0])) }
         }
     }
@@ -105,7 +105,7 @@ import Testing
                 for (byte, expected) in [(0, KeyError.containsNUL), (0x80, .notUTF8)] as [(UInt8, KeyError)] {
                     var bytes = [UInt8](repeating: place.isMultiple(of: 2) ? 1 : 127, count: length)
                     bytes[place] = byte
-                    let message = PeerMessage.machine(PartitionID(1), header, .query(Key(unchecked: bytes)))
+                    let message = PeerMessage.machine(PartitionID(1), header, .query(round: 1, Key(unchecked: bytes)))
                     #expect(throws: PeerCodecError.key(expected)) { try decode(content(frames([message])[0])) }
                 }
             }
@@ -122,11 +122,12 @@ import Testing
         var record = Record(key: key, version: .zero, value: [1, 2, 3])
         record.value = [1, 2, 4]
         let messages: [Message] = [
-            .accept(key, record), .confirm(round: 1), .copy(key, record), .known(key, record), .known(key, nil),
+            .accept(key, record), .confirm(round: 1), .copy(key, record), .known(round: 1, key, record),
+            .known(round: 2, key, nil),
         ]
         let decoded = try decode(content(frames(messages.map { .machine(PartitionID(1), header, $0) })[0]))
         #expect(decoded.damaged == 3)
-        let expected: [Message] = [.confirm(round: 1), .known(key, nil)]
+        let expected: [Message] = [.confirm(round: 1), .known(round: 2, key, nil)]
         #expect(
             decoded.messages.map(Compared.init)
                 == expected.map { Compared(message: .machine(PartitionID(1), header, $0)) })

@@ -19,7 +19,7 @@ struct SeededGenerator: RandomNumberGenerator {
 
 /// Messages of every case with random content.
 struct RandomMessages {
-    static let machineCases = 24
+    static let machineCases = 26
     private var random: SeededGenerator
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
@@ -80,8 +80,8 @@ struct RandomMessages {
         case 7: return .copied(key, version())
         case 8: return .confirm(round: word())
         case 9: return .confirmed(round: word())
-        case 10: return .query(key)
-        case 11: return .known(key, flag() ? record(key) : nil)
+        case 10: return .query(round: word(), key)
+        case 11: return .known(round: word(), key, flag() ? record(key) : nil)
         case 12: return .digest(round: word())
         case 13: return .digested(round: word(), digest())
         case 14: return .walk(round: word(), buckets: word(), after: flag() ? key : nil)
@@ -95,6 +95,14 @@ struct RandomMessages {
         case 20: return .handOver
         case 21: return .resigned
         case 22: return .install(configuration())
+        case 23:
+            let keys = (0..<number(below: 20)).map { _ in self.key() }
+            return .recall(round: word(), buckets: word(), asPromised: flag(), keys: keys)
+        case 24:
+            let entries = (0..<number(below: 20)).map { _ in
+                Recollection.Entry(key: self.key(), version: flag() ? version() : nil)
+            }
+            return .recalled(round: word(), flag() ? Recollection(digest: digest(), entries: entries) : nil)
         default:
             return .rejected(
                 Rejection(

@@ -12,8 +12,10 @@ enum Event {
     case hint(NodeID, boot: Int, peer: NodeID, isBack: Bool)
     case cancel(NodeID, boot: Int, operation: UInt64)
     case install(NodeID, Configuration)
-    case heartbeat(from: NodeID, epoch: UInt64, isSynced: Bool)
+    case heartbeat(from: NodeID, SimulatedController.Report)
     case heartbeats
+    case plan
+    case controllerRestart(map: Configuration)
     case restart(NodeID)
     case heal
     case client
@@ -26,50 +28,70 @@ enum Event {
         case .deliver(let node, _, _, _), .ownMessage(let node, _, _, _), .tick(let node, _), .turnEnd(let node, _),
             .synced(let node, _, _), .hint(let node, _, _, _), .cancel(let node, _, _), .install(let node, _):
             node
-        case .heartbeat, .heartbeats, .restart, .heal, .client, .fault, .calm: nil
+        case .heartbeat, .heartbeats, .plan, .controllerRestart, .restart, .heal, .client, .fault, .calm: nil
         }
     }
 }
 
-/// A binary heap of events by time, and by order of scheduling where times are equal.
+/// A binary heap of events by time, and by order of scheduling where times are equal. The heap itself holds places of
+/// events only: they are large.
 struct EventQueue {
     private struct Entry {
         let time: UInt64
         let order: UInt64
-        let event: Event
+        let place: Int
 
         func precedes(_ other: Entry) -> Bool { time != other.time ? time < other.time : order < other.order }
     }
 
     private var heap: [Entry] = []
+    private var events: [Event] = []
+    private var free: [Int] = []
     private var scheduled: UInt64 = 0
 
     mutating func schedule(_ event: Event, at time: UInt64) {
         scheduled += 1
-        heap.append(Entry(time: time, order: scheduled, event: event))
+        let place: Int
+        if let last = free.popLast() {
+            place = last
+            events[place] = event
+        } else {
+            place = events.count
+            events.append(event)
+        }
+        let entry = Entry(time: time, order: scheduled, place: place)
+        heap.append(entry)
         var child = heap.count - 1
-        while child > 0, heap[child].precedes(heap[(child - 1) / 2]) {
-            heap.swapAt(child, (child - 1) / 2)
+        while child > 0, entry.precedes(heap[(child - 1) / 2]) {
+            heap[child] = heap[(child - 1) / 2]
             child = (child - 1) / 2
         }
+        heap[child] = entry
     }
 
     var nextTime: UInt64? { heap.first?.time }
 
     mutating func popFirst() -> (time: UInt64, event: Event)? {
-        guard let first = heap.first else { return nil }
-        heap.swapAt(0, heap.count - 1)
-        heap.removeLast()
+        guard let first = heap.first, let last = heap.popLast() else { return nil }
+        if !heap.isEmpty { sink(last) }
+        let event = events[first.place]
+        // Lets go of what the event holds.
+        events[first.place] = .calm
+        free.append(first.place)
+        return (first.time, event)
+    }
+
+    /// Finds the place of `entry` from the top of the heap, whose first place is empty.
+    private mutating func sink(_ entry: Entry) {
         var parent = 0
         while true {
-            var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
-                if heap[child].precedes(heap[least]) { least = child }
-            }
-            guard least != parent else { break }
-            heap.swapAt(parent, least)
-            parent = least
+            var child = 2 * parent + 1
+            guard child < heap.count else { break }
+            if child + 1 < heap.count, heap[child + 1].precedes(heap[child]) { child += 1 }
+            guard heap[child].precedes(entry) else { break }
+            heap[parent] = heap[child]
+            parent = child
         }
-        return (first.time, first.event)
+        heap[parent] = entry
     }
 }

@@ -122,6 +122,8 @@ public struct LinearizabilityChecker {
     private static func version(of call: Call) -> Version? {
         switch call.outcome {
         case .value(let record): record.version
+        // Version zero: the answer of a write that didn't name one.
+        case .written(.zero, _, _, _): nil
         case .written(let version, _, _, _), .notANumber(let version): version
         case .conditionFailed(let version): version
         default: nil
@@ -158,7 +160,7 @@ public struct LinearizabilityChecker {
             guard let seen = observe(current, state), sum(call.operation, state.value) == nil else { return nil }
             return seen
         case .written(let version, _, _, let number):
-            return write(call.operation, version: version, number: number, state)
+            return write(call.operation, version: version == .zero ? nil : version, number: number, state)
         case nil, .unknown:
             return write(call.operation, version: nil, number: nil, state)
         case .passed, .refused:

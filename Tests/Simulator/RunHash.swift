@@ -62,8 +62,12 @@ struct RunHash {
         case .copied(let key, let version): add(8, key, version)
         case .confirm(let round): add(9, round)
         case .confirmed(let round): add(10, round)
-        case .query(let key): add(11, key.bytes)
-        case .known(let key, let record): add(12, key, record)
+        case .query(let round, let key):
+            add(11, key.bytes)
+            add(round)
+        case .known(let round, let key, let record):
+            add(12, key, record)
+            add(round)
         case .digest(let round): add(13, round)
         case .digested(let round, let digest): add(14 + round << 8, digest)
         case .walk(let round, let buckets, let after):
@@ -76,6 +80,13 @@ struct RunHash {
         case .buried(let key, let version): add(18, key, version)
         case .burial(let key, let version, let holds): add(holds ? 19 : 20, key, version)
         case .purge(let key, let version): add(21, key, version)
+        case .recall(let round, let buckets, let asPromised, let keys):
+            add(asPromised ? 27 : 28, round, buckets)
+            for key in keys { add(key.bytes) }
+        case .recalled(let round, let answer):
+            add(answer == nil ? 29 : 30, round)
+            if let answer { add(answer.digest) }
+            for entry in answer?.entries ?? [] { add(31, entry.key, entry.version ?? .zero) }
         case .wishToLead: add(22)
         case .handOver: add(23)
         case .resigned: add(24)

@@ -48,6 +48,7 @@ public struct SimulatedStore: ReplicaStore {
 
     public var state: PartitionState { visible.state }
     public var isStateDurable: Bool { durable >= stateAt }
+    public var digestSeed: UInt64 { Self.digestSeed }
 
     public func version(of key: Key) -> Found<Version> {
         guard let slot = visible.slots[key] else { return .absent }
@@ -84,6 +85,12 @@ public struct SimulatedStore: ReplicaStore {
         digest = PartitionDigest()
     }
 
+    public func lastChanges(limit: Int) -> [Recollection.Entry] {
+        let readable = visible.slots.filter { $0.value.damage != .whole }
+        let entries = readable.map { Recollection.Entry(key: $0.key, version: $0.value.record.version) }
+        return entries.sorted { ($0.version ?? .zero) < ($1.version ?? .zero) }.suffix(limit)
+    }
+
     public func walk(buckets: UInt64, after: Key?) -> WalkPage? {
         let keys = visible.slots.keys.filter { key in after.map { $0 < key } ?? true }.sorted()
         let looked = keys.prefix(pageLimit)
@@ -92,6 +99,16 @@ public struct SimulatedStore: ReplicaStore {
                 return nil
             }
             return WalkPage.Entry(key: key, version: slot.version)
+        }
+        return WalkPage(entries: entries, next: looked.count < keys.count ? looked.last : nil)
+    }
+
+    public func tombstones(after: Key?) -> WalkPage? {
+        let keys = visible.slots.keys.filter { key in after.map { $0 < key } ?? true }.sorted()
+        let looked = keys.prefix(pageLimit)
+        let entries = looked.compactMap { key -> WalkPage.Entry? in
+            guard let slot = visible.slots[key], slot.damage == nil, slot.record.isTombstone else { return nil }
+            return WalkPage.Entry(key: key, version: slot.record.version)
         }
         return WalkPage(entries: entries, next: looked.count < keys.count ? looked.last : nil)
     }
@@ -133,6 +150,12 @@ public struct SimulatedStore: ReplicaStore {
         stateAt = durable
         visible = disk
         digest = recomputedDigest
+    }
+
+    /// Another disk is put in.
+    mutating func replace(by image: Image) {
+        disk = image
+        crash(keeping: 0)
     }
 
     /// Spoils a record on the disk; does nothing when a newer one is on its way there.

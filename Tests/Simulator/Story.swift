@@ -15,8 +15,8 @@ enum Words {
         case .copied(let key, let version): "copied(\(key) \(version))"
         case .confirm(let round): "confirm(\(round))"
         case .confirmed(let round): "confirmed(\(round))"
-        case .query(let key): "query(\(key))"
-        case .known(let key, let record): "known(\(key) = \(record.map(text) ?? "nothing"))"
+        case .query(let round, let key): "query(\(round), \(key))"
+        case .known(let round, let key, let record): "known(\(round), \(key) = \(record.map(text) ?? "nothing"))"
         case .digest(let round): "digest(\(round))"
         case .digested(let round, _): "digested(\(round))"
         case .walk(let round, let buckets, let after):
@@ -27,6 +27,12 @@ enum Words {
         case .buried(let key, let version): "buried?(\(key) \(version))"
         case .burial(let key, let version, let holds): "burial(\(key) \(version) \(holds))"
         case .purge(let key, let version): "purge(\(key) \(version))"
+        case .recall(let round, let buckets, let asPromised, let keys):
+            "recall(\(round), \(buckets.nonzeroBitCount) buckets and \(keys)\(asPromised ? ", as promised" : ""))"
+        case .recalled(let round, let answer):
+            "recalled(\(round), "
+                + (answer?.entries.map { "\($0.key) \($0.version?.description ?? "nothing")" }.joined(separator: ", ")
+                    ?? "forgotten") + ")"
         case .wishToLead: "wish to lead"
         case .handOver: "hand over"
         case .resigned: "resigned"

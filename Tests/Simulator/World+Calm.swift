@@ -7,23 +7,29 @@ extension World {
         note("CALM")
         isCalm = true
         blocked = []
+        clogged = [:]
         profile.sync = 200
         runFor(nodes.map { $0.pausedUntil > now ? $0.pausedUntil - now : 0 }.max() ?? 0)
         for node in profile.nodes {
             nodes[index(node)].slowDiskUntil = 0
+            nodes[index(node)].fullUntil = 0
             nodes[index(node)].store.scrub()
+            if nodes[index(node)].isFailed { crash(node) }
             if nodes[index(node)].machine == nil { start(node) }
             for peer in profile.nodes where peer != node { step(node, .peerBack(peer)) }
         }
+        if !controller.isUp || controller.map != published { restartController(published) }
         let began = now
         let deadline = now + options.calmBound * 1_000
-        var complaint: String?
+        var complaint: (Violation.Property, String)?
         repeat {
             runFor(500_000)
-            complaint = whatIsWrong()
+            complaint = whatIsStuck().map { (.liveness, $0) } ?? whatDiffers().map { (.convergence, $0) }
         } while complaint != nil && now < deadline && report.violations.isEmpty
         guard report.violations.isEmpty else { return }
-        if let complaint { return violation("after \(options.calmBound) ms of calm: \(complaint)") }
+        if let (property, text) = complaint {
+            return violation(property, "after \(options.calmBound) ms of calm: \(text)")
+        }
         report.figures.healing = (now - began) / 1_000
         readEverything()
     }
@@ -37,8 +43,8 @@ extension World {
         now = max(now, end)
     }
 
-    /// `nil` when all is as it should be.
-    private func whatIsWrong() -> String? {
+    /// `nil` when there is a leader whom all know and who has nothing left to do.
+    private func whatIsStuck() -> String? {
         guard !published.isJoint else { return "the move of \(Words.text(published)) is not over" }
         let leaders = profile.nodes.filter { nodes[index($0)].machine?.isLeading == true }
         guard leaders.count == 1, let leader = leaders.first, let machine = nodes[index(leader)].machine else {
@@ -53,12 +59,19 @@ extension World {
             return "\(leader) leads, not the preferred \(published.members.first?.description ?? "none")"
         }
         guard pending.isEmpty else { return "operations wait: \(pending.keys.sorted())" }
+        for node in published.members where nodes[index(node)].machine?.leader != leader {
+            return "\(node) does not know the leader"
+        }
+        let drained = controller.draining.filter { published.contains($0) }
+        return drained.isEmpty ? nil : "\(drained) still hold data, although they drain"
+    }
+
+    /// `nil` when all members hold the same, and nobody else anything.
+    private func whatDiffers() -> String? {
+        guard let leader = published.members.first else { return nil }
         let reference = nodes[index(leader)].store
         for node in profile.nodes {
             let store = nodes[index(node)].store
-            guard nodes[index(node)].machine?.leader == leader || !published.contains(node) else {
-                return "\(node) does not know the leader"
-            }
             if !published.contains(node) {
                 guard store.visible.slots.isEmpty else { return "\(node) is no member, but keeps data" }
                 continue
@@ -92,32 +105,20 @@ extension World {
         runFor(3_000_000)
         for id in asked {
             switch calls[Int(id) - 1].outcome {
-            case nil: violation("#\(id) was not answered in calm")
+            case nil: violation(.liveness, "#\(id) was not answered in calm")
             case .refused(.overloaded): break
-            case .refused(let why): violation("#\(id) was refused in calm: \(why)")
-            case .unknown: violation("#\(id) ended unknown in calm")
+            case .refused(let why): violation(.liveness, "#\(id) was refused in calm: \(why)")
+            case .unknown: violation(.liveness, "#\(id) ended unknown in calm")
             default: break
             }
         }
-        if nodes[index(leader)].machine?.leadingBallot != ballot { violation("the leader changed in calm") }
+        if nodes[index(leader)].machine?.leadingBallot != ballot { violation(.liveness, "the leader changed in calm") }
     }
 
-    /// The history's verdict, key by key.
+    /// The history's verdict. Long histories are judged by their versions only.
     func judge() {
-        for key in profile.keys {
-            switch LinearizabilityChecker(calls.filter { $0.operation.key == key }).check() {
-            case .linearizable: break
-            case .undecided: report.figures.undecided += 1
-            case .violated:
-                let history = calls.filter { $0.operation.key == key }.map(World.line).joined(separator: "\n  ")
-                violation("the history of \(key) has no linear order:\n  \(history)")
-            }
-        }
-    }
-
-    private static func line(_ call: Call) -> String {
-        let end = call.returned.map { "\($0 / 1_000)" } ?? "…"
-        return "#\(call.id) \(call.invoked / 1_000)–\(end) \(Words.text(call.operation)): "
-            + (call.outcome.map(Words.text) ?? "no answer")
+        let verdict = HistoryVerdict(calls, searchLimit: 120)
+        for found in verdict.violations { violation(found.property, found.text) }
+        report.figures.undecided += verdict.undecided
     }
 }

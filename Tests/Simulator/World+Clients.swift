@@ -10,7 +10,7 @@ extension World {
             return
         }
         operationsLeft -= 1
-        let burst = random.chance(0.2) ? 1 + random.below(4) : 1
+        let burst = random.chance(profile.burstiness) ? 1 + random.below(profile.burst) : 1
         for _ in 0..<burst { invoke(randomOperation(), at: chooseNode()) }
         queue.schedule(.client, at: now + random.around(profile.operationInterval))
     }
@@ -48,6 +48,7 @@ extension World {
     @discardableResult
     func invoke(_ operation: Operation, at node: NodeID) -> UInt64 {
         let id = UInt64(calls.count + 1)
+        report.figures.operations += 1
         let wall = nodes[index(node)].wall(now)
         if case .put(_, let value, _, _) = operation { writers[value] = id }
         calls.append(Call(id: id, operation: operation, wall: wall, invoked: now))
@@ -55,9 +56,23 @@ extension World {
             calls[calls.count - 1].outcome = .refused(.failed)
             return id
         }
+        if operation.isWrite, self.node(node).fullUntil > now {
+            calls[calls.count - 1].outcome = .refused(.full)
+            return id
+        }
         note("client asks \(node): #\(id) \(Words.text(operation))")
         let boot = nodes[index(node)].boot
         pending[id] = (node, boot)
+        if case .barrier = operation, self.node(node).machine?.isLeading == true {
+            let store = self.node(node).store
+            listings[id] = profile.keys.compactMap { key in
+                switch store.record(of: key) {
+                case .absent: (key, nil)
+                case .found(let record): (key, record)
+                case .damaged: nil
+                }
+            }
+        }
         step(node, .operation(id: id, operation, wallMilliseconds: wall))
         if pending[id] != nil {
             let patience = isCalm ? 5_000_000 : random.around(random.pick([100_000, 1_000_000, 3_000_000]))
@@ -72,7 +87,7 @@ extension World {
         hash.add(reply.outcome)
         note("\(node) answers #\(reply.id): \(Words.text(reply.outcome))")
         guard pending.removeValue(forKey: reply.id) != nil else {
-            return violation("#\(reply.id) was answered twice, or never asked")
+            return violation(.outcomes, "#\(reply.id) was answered twice, or never asked")
         }
         let place = Int(reply.id) - 1
         calls[place].returned = now
@@ -81,10 +96,10 @@ extension World {
         switch reply.outcome {
         case .refused:
             report.figures.refused += 1
-            if proposed.contains(reply.id) { violation("#\(reply.id) was refused, but had been proposed") }
+            if proposed.contains(reply.id) { violation(.outcomes, "#\(reply.id) was refused, but had been proposed") }
         case .unknown:
             report.figures.unknown += 1
-            if !operation.isWrite { violation("#\(reply.id) is a read, and was answered with unknown") }
+            if !operation.isWrite { violation(.outcomes, "#\(reply.id) is a read, and was answered with unknown") }
         case .written(let version, _, _, _):
             report.figures.answered += 1
             remember(version, operation.key)
@@ -93,8 +108,32 @@ extension World {
             report.figures.answered += 1
             remember(record.version, operation.key)
             checkDurable(record.version, operation.key, leader: node, state)
+            if let key = operation.key, !record.isIntact(for: key) {
+                violation(.digests, "#\(reply.id) showed a damaged record of \(key)")
+            }
+        case .passed:
+            report.figures.answered += 1
+            listed(reply.id, leader: node, state)
         default:
             report.figures.answered += 1
+        }
+    }
+
+    /// A listing shows what the leader's store held when its barrier was asked. To clients that is a read of every key.
+    private func listed(_ id: UInt64, leader: NodeID, _ state: PartitionState) {
+        guard let entries = listings.removeValue(forKey: id) else { return }
+        let barrier = calls[Int(id) - 1]
+        for (key, record) in entries {
+            // Nothing is said about what has expired: a listing hides it, and its end may not be written down.
+            if let record, record.expiresAt != 0, record.expiresAt <= barrier.wall { continue }
+            var call = barrier
+            call.id = UInt64(calls.count + 1)
+            call.operation = .get(key)
+            call.returned = now
+            call.outcome = record.flatMap { $0.isTombstone ? nil : .value($0) } ?? .absent
+            calls.append(call)
+            // A tombstone may have been purged since: then no member holds it, and none has to.
+            if let record, !record.isTombstone { checkDurable(record.version, key, leader: leader, state) }
         }
     }
 
@@ -110,7 +149,11 @@ extension World {
         guard let key else { return }
         func holds(_ node: NodeID) -> Bool {
             let disk = nodes[index(node)].store.disk
-            if disk.state.configuration.epoch > state.configuration.epoch || node == damagedNode { return true }
+            if disk.state.configuration.epoch > state.configuration.epoch || node == damagedNode
+                || self.node(node).isGone
+            {
+                return true
+            }
             guard let slot = disk.slots[key] else { return disk.state.purgeEpoch > state.purgeEpoch }
             return slot.record.version >= version
         }
@@ -118,6 +161,7 @@ extension World {
             let count = set.count { holds($0) }
             if count < profile.policy.writeQuorum(of: set.count) {
                 violation(
+                    .durability,
                     "\(key) @\(version) was acknowledged or shown by \(leader), but only \(count) of \(set) hold it")
             }
         }
@@ -133,10 +177,15 @@ extension World {
             hash.add(record.version)
             guard let value = record.value, let call = writers[value] else { continue }
             proposed.insert(call)
-            if case .refused = calls[Int(call) - 1].outcome { violation("#\(call) was refused, but \(node) stores it") }
+            if case .refused = calls[Int(call) - 1].outcome {
+                violation(.outcomes, "#\(call) was refused, but \(node) stores it")
+            }
         }
+        // The whole is looked at now and then only where it is large.
+        guard profile.keys.count <= 8 || report.figures.events & 31 == 0 else { return }
         if store.digest != store.recomputedDigest, !store.isDamaged {
-            violation("\(node)'s digest does not match what it holds")
+            violation(
+                .digests, "\(node)'s digest does not match what it holds")
         }
     }
 }

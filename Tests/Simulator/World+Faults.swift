@@ -7,22 +7,63 @@ extension World {
         guard !isCalm else { return }
         queue.schedule(.fault, at: now + random.around(profile.faultInterval))
         let kind = profile.faults[random.pick(weights: profile.faults.map(\.1))].0
-        let node = random.pick(profile.nodes)
+        let node = victim()
         switch kind {
-        case .crash:
-            guard nodes[index(node)].machine != nil else { return }
-            crash(node)
-            if random.chance(0.2) {
-                for other in profile.nodes where random.chance(0.5) { crash(other) }
-            }
-            for other in profile.nodes where nodes[index(other)].machine == nil {
-                hintOthers(about: other, isBack: false)
-                let down: UInt64 = random.pick([20_000, 300_000, 2_500_000])
-                queue.schedule(.restart(other), at: now + random.around(down))
-            }
+        case .crash: crashSome(node)
         case .pause:
             nodes[index(node)].pausedUntil = now + random.around(random.pick([30_000, 400_000, 1_800_000]))
             note("\(node) sleeps")
+        case .resign:
+            note("\(node) is told to resign")
+            step(node, .resign)
+        case .isolate, .oneWay, .split, .ring, .bridge: partition(kind, node)
+        case .clog: clog()
+        case .wrongHint:
+            let peer = random.pick(profile.nodes)
+            guard peer != node else { return }
+            let boot = nodes[index(node)].boot
+            queue.schedule(.hint(node, boot: boot, peer: peer, isBack: false), at: now)
+            queue.schedule(.hint(node, boot: boot, peer: peer, isBack: true), at: now + random.below(1_000_000))
+        case .heal: heal()
+        case .slowDisk: nodes[index(node)].slowDiskUntil = now + random.below(2_000_000)
+        case .fullDisk:
+            note("\(node)'s disk is full")
+            nodes[index(node)].fullUntil = now + random.below(2_000_000)
+        case .failedSync: failSync(node)
+        case .damage: damage(node)
+        case .replaceDisk: replaceDisk(node)
+        case .clockJump: nodes[index(node)].wallOffset = 1_000_000 + random.below(6_000 as UInt64)
+        case .leap: nodes[index(node)].clockStart += random.pick([5, 200, 900, 5_000])
+        case .reconfigure: reconfigure()
+        case .join, .drain, .leave, .controllerCrash: disturbController(kind, node)
+        }
+        if let place = Fault.allCases.firstIndex(of: kind) { report.figures.faults[place] += 1 }
+    }
+
+    /// Whom a fault hits: more often than not the one that leads, for there it matters most.
+    private func victim() -> NodeID {
+        let node = random.pick(profile.nodes)
+        guard options.weather != .classic, random.chance(0.5) else { return node }
+        return profile.nodes.first { self.node($0).machine?.isLeading == true } ?? node
+    }
+
+    private func crashSome(_ node: NodeID) {
+        guard nodes[index(node)].machine != nil else { return }
+        crash(node)
+        if random.chance(0.2) {
+            for other in profile.nodes where random.chance(0.5) { crash(other) }
+        }
+        for other in profile.nodes where nodes[index(other)].machine == nil {
+            hintOthers(about: other, isBack: false)
+            let down: UInt64 = random.pick([20_000, 300_000, 2_500_000])
+            queue.schedule(.restart(other), at: now + random.around(down))
+        }
+    }
+
+    // MARK: - Network
+
+    private func partition(_ kind: Fault, _ node: NodeID) {
+        switch kind {
         case .isolate:
             for other in profile.nodes where other != node {
                 block(node, other)
@@ -38,35 +79,42 @@ extension World {
                     block(right, left)
                 }
             }
-        case .heal:
-            heal()
-        case .slowDisk:
-            nodes[index(node)].slowDiskUntil = now + random.below(2_000_000)
-        case .reconfigure:
-            reconfigure()
-        case .wrongHint:
-            let peer = random.pick(profile.nodes)
-            guard peer != node else { return }
-            let boot = nodes[index(node)].boot
-            queue.schedule(.hint(node, boot: boot, peer: peer, isBack: false), at: now)
-            queue.schedule(.hint(node, boot: boot, peer: peer, isBack: true), at: now + random.below(1_000_000))
-        case .damage:
-            damage(node)
-        case .resign:
-            note("\(node) is told to resign")
-            step(node, .resign)
-        case .clockJump:
-            nodes[index(node)].wallOffset = 1_000_000 + random.below(6_000 as UInt64)
+        case .ring:
+            // Each reaches the next one only, and is reached by the one before.
+            let order = random.shuffled(profile.nodes)
+            for (place, from) in order.enumerated() {
+                for to in order where to != order[(place + 1) % order.count] { block(from, to) }
+            }
+        default:
+            // Two halves with one node in both.
+            let order = random.shuffled(profile.nodes)
+            for (place, left) in order.enumerated() where place < order.count / 2 {
+                for right in order.dropFirst(order.count / 2 + 1) {
+                    block(left, right)
+                    block(right, left)
+                }
+            }
         }
     }
 
     private func block(_ from: NodeID, _ to: NodeID) {
         guard from != to else { return }
         note("nothing gets from \(from) to \(to)")
-        blocked.insert(index(from) * nodes.count + index(to))
+        blocked.insert(link(from, to))
         hint(to, about: from, isBack: false, probability: 0.5)
         hint(from, about: to, isBack: false, probability: 0.5)
         queue.schedule(.heal, at: now + random.around(random.pick([100_000, 1_500_000])))
+    }
+
+    /// Some links hold back what they are given, and let it go one link after the other.
+    private func clog() {
+        let node = random.pick(profile.nodes)
+        for other in random.shuffled(profile.nodes) where other != node && random.chance(0.7) {
+            let until = now + random.around(random.pick([50_000, 500_000, 2_000_000]))
+            note("the links between \(node) and \(other) are clogged until \(until / 1_000)")
+            if random.chance(0.8) { clogged[link(node, other)] = until }
+            if random.chance(0.8) { clogged[link(other, node)] = until }
+        }
     }
 
     func heal() {
@@ -76,7 +124,7 @@ extension World {
         for node in profile.nodes { hintOthers(about: node, isBack: true) }
     }
 
-    private func hintOthers(about node: NodeID, isBack: Bool) {
+    func hintOthers(about node: NodeID, isBack: Bool) {
         for other in profile.nodes where other != node {
             hint(other, about: node, isBack: isBack, probability: isBack ? 1 : 0.6)
         }
@@ -92,56 +140,5 @@ extension World {
             queue.schedule(
                 .hint(node, boot: boot, peer: peer, isBack: true), at: now + delay + random.around(2_000_000))
         }
-    }
-
-    /// One record of one node at a time: more would be a loss that no replication survives.
-    private func damage(_ node: NodeID) {
-        if let damagedNode, nodes[index(damagedNode)].store.isDamaged || damagedNode != node { return }
-        let key = random.pick(profile.keys)
-        let damage: SimulatedStore.Damage = random.chance(0.5) ? .value : .whole
-        guard nodes[index(node)].store.spoil(key, damage) else { return }
-        damagedNode = node
-        if random.chance(0.3) { nodes[index(node)].store.scrub() }
-        report.figures.damages += 1
-        note("\(node)'s record of \(key) is damaged (\(damage))")
-    }
-
-    // MARK: - Controller
-
-    func reconfigure() {
-        let size = random.chance(0.15) ? max(1, profile.policy.replicas - 1) : profile.policy.replicas
-        let target = Array(random.shuffled(profile.nodes).prefix(size))
-        guard !published.isJoint || random.chance(0.3), let next = published.moving(to: target) else { return }
-        publish(next)
-    }
-
-    func publish(_ configuration: Configuration) {
-        published = configuration
-        report.figures.reconfigurations += 1
-        hash.add(configuration.epoch)
-        note("the controller publishes \(Words.text(configuration))")
-        for node in profile.nodes where random.chance(0.6) || isCalm {
-            let late: UInt64 = random.chance(0.2) && !isCalm ? random.below(2_000_000) : random.below(5_000)
-            queue.schedule(.install(node, configuration), at: now + late)
-        }
-    }
-
-    /// Every node tells the controller what it leads, and gets the newest configuration back.
-    func heartbeats() {
-        queue.schedule(.heartbeats, at: now + 500_000)
-        for node in profile.nodes {
-            guard let machine = nodes[index(node)].machine, isCalm || random.chance(0.7) else { continue }
-            let epoch = machine.state.configuration.epoch
-            let delay: UInt64 = isCalm ? 500 : random.below(300_000)
-            if machine.isLeading {
-                queue.schedule(.heartbeat(from: node, epoch: epoch, isSynced: machine.isSynced), at: now + delay)
-            }
-            if epoch < published.epoch { queue.schedule(.install(node, published), at: now + 2 * delay) }
-        }
-    }
-
-    func heard(epoch: UInt64, isSynced: Bool) {
-        guard isSynced, published.isJoint, published.epoch == epoch else { return }
-        publish(published.finishingMove())
     }
 }

@@ -17,7 +17,9 @@ public final class FileBackend: StorageBackend {
         try FileBackend(context)
     }
 
-    /// Constant: batches are applied in order but not atomically; scans in O(limit).
+    /// Constant: batches are applied in order but not atomically; scans in O(limit). A power cut amid a batch leaves its
+    /// beginning only where the file system keeps the order of new names also between folders (ext4, XFS); elsewhere it
+    /// may leave any part.
     public let capabilities = BackendCapabilities(
         atomicBatches: false, durable: true, nonBlockingReads: false, orderedScan: true)
 

@@ -48,24 +48,9 @@ final class LMDBEnvironment: @unchecked Sendable {
             folder.release()
             throw error.storageError("the LMDB environment can't be opened", path: path)
         }
-        guard let handle, isWhole(handle) else {
-            shut()
-            throw StorageError(
-                .damaged,
-                "data.mdb is shorter than its own records say: the file was cut off. Restore the folder, or "
-                    + "empty it to let the node copy its data from the other replicas", path: path)
-        }
     }
 
     deinit { shut() }
-
-    private func isWhole(_ handle: OpaquePointer) -> Bool {
-        do throws(LMDBError) {
-            return try LMDBEnvironment.missingBytes(handle) == 0
-        } catch {
-            return false
-        }
-    }
 
     private static func open(
         _ path: String, mapSize: Int
@@ -79,6 +64,8 @@ final class LMDBEnvironment: @unchecked Sendable {
             // Default sync mode: no MDB_NOSYNC, MDB_NOMETASYNC or MDB_WRITEMAP. MDB_NOTLS ties a read transaction to
             // its object instead of to a thread, so that a pool can hold it.
             try LMDBError.check(mdb_env_open(handle, path, UInt32(MDB_NOTLS), 0o600))
+            // Before anything but the two meta pages is looked at.
+            guard try missingBytes(handle) == 0 else { throw LMDBError.cutOff }
             // Slots of readers that died keep old pages from being reused, and the file growing.
             try LMDBError.check(mdb_reader_check(handle, nil))
             var transaction: OpaquePointer?

@@ -12,6 +12,9 @@ import Darwin
 struct LMDBError: Error {
     var code: Int32
 
+    /// The file is shorter than its own records say. Reading a page that is missing would end the process (SIGBUS).
+    static let cutOff = LMDBError(code: .min)
+
     /// Throws unless `code` is success.
     static func check(_ code: Int32) throws(LMDBError) {
         guard code == MDB_SUCCESS else { throw LMDBError(code: code) }
@@ -33,6 +36,11 @@ struct LMDBError: Error {
                 .readOnly, "\(doing): the folder can't be written; check its owner, its mode and the mount",
                 cause: text,
                 path: path)
+        case LMDBError.cutOff.code:
+            return StorageError(
+                .damaged,
+                "data.mdb is shorter than its own records say: the file was cut off. Restore the folder, or "
+                    + "empty it to let the node copy its data from the other replicas", path: path)
         case MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INCOMPATIBLE:
             return StorageError(
                 .damaged,

@@ -24,9 +24,12 @@ public struct HealthAnswer: Hashable, Sendable, Encodable {
     public var mapEpoch: UInt64
     public var nodes: NodeCounts
     public var partitions: PartitionSummary
+    /// The nodes that were lost at once, while nothing is moved because of it and nobody has acknowledged it; absent
+    /// otherwise.
+    public var alarm: [String]?
 
     private enum CodingKeys: String, CodingKey {
-        case status, verdict, reasons, cluster, nodes, partitions
+        case status, verdict, reasons, cluster, nodes, partitions, alarm
         case workersCount = "workers_count"
         case mapEpoch = "map_epoch"
     }
@@ -39,9 +42,11 @@ public struct PartitionSummary: Hashable, Sendable, Encodable {
     public var moving = 0
     public var underReplicated = 0
     public var leaderless = 0
+    /// Those that should move and have not begun to: not a state of its own.
+    public var waiting = 0
 
     private enum CodingKeys: String, CodingKey {
-        case total, ok, moving, leaderless
+        case total, ok, moving, leaderless, waiting
         case underReplicated = "under_replicated"
     }
 }
@@ -140,9 +145,11 @@ public struct PartitionsAnswer: Hashable, Sendable, Encodable {
         /// Members known to lag behind.
         public var lagging: [String]
         public var state: State
+        /// Absent while no keys are compared or copied.
+        public var progress: Progress?
 
         private enum CodingKeys: String, CodingKey {
-            case partition, epoch, members, previous, leader, synced, lagging, state
+            case partition, epoch, members, previous, leader, synced, lagging, state, progress
         }
 
         public func encode(to encoder: any Encoder) throws {
@@ -155,12 +162,57 @@ public struct PartitionsAnswer: Hashable, Sendable, Encodable {
             try container.encode(synced, forKey: .synced)
             try container.encode(lagging, forKey: .lagging)
             try container.encode(state, forKey: .state)
+            try container.encodeIfPresent(progress, forKey: .progress)
+        }
+    }
+
+    /// How far the leader's walk through a partition's keys has come. What is left is estimated, and so are all bytes.
+    public struct Progress: Hashable, Sendable, Encodable {
+        public var keys: UInt64
+        public var keysLeft: UInt64
+        public var bytes: UInt64
+        public var bytesLeft: UInt64
+        /// Absent until there is a speed to judge by.
+        public var millisecondsLeft: Int?
+
+        private enum CodingKeys: String, CodingKey {
+            case keys, bytes
+            case keysLeft = "keys_left"
+            case bytesLeft = "bytes_left"
+            case millisecondsLeft = "ms_left"
         }
     }
 
     public var summary: PartitionSummary
+    /// What moves are under way for, oldest first.
+    public var work: [WorkAnswer]
     /// Problems first, then in order of partition.
     public var partitions: [Partition]
+}
+
+/// Moves that belong together: an entry of `work` in `GET /partitions`.
+public struct WorkAnswer: Hashable, Sendable, Encodable {
+    /// `repair`, `drain` or `rebalance`.
+    public var kind: String
+    /// The node that loses its replicas; absent for rebalancing.
+    public var node: String?
+    public var partitions: Int
+    /// How many of them have not moved yet.
+    public var partitionsLeft: Int
+    /// Compared and copied so far, as far as leaders reported it.
+    public var keys: UInt64
+    /// Estimated.
+    public var bytes: UInt64
+    public var runningMilliseconds: Int
+    /// Estimated from the time so far; absent at the beginning.
+    public var millisecondsLeft: Int?
+
+    private enum CodingKeys: String, CodingKey {
+        case kind, node, partitions, keys, bytes
+        case partitionsLeft = "partitions_left"
+        case runningMilliseconds = "running_ms"
+        case millisecondsLeft = "ms_left"
+    }
 }
 
 /// `GET /events`.

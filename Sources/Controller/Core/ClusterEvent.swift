@@ -15,6 +15,8 @@ public struct ClusterEvent: Hashable, Sendable, Codable {
         case rereplicationFinished = "rereplication_finished"
         case rebalanceStarted = "rebalance_started"
         case rebalanceFinished = "rebalance_finished"
+        /// How far a re-replication, a drain or a rebalancing that takes long has come.
+        case moveProgress = "move_progress"
         case nodeDraining = "node_draining"
         case nodeUndrained = "node_undrained"
         case nodeDrained = "node_drained"
@@ -39,10 +41,18 @@ public struct ClusterEvent: Hashable, Sendable, Codable {
     public var node: String?
     /// The partition that it is about; absent when about none.
     public var partition: Int?
+    /// How many partitions it is about.
+    public var partitions: Int?
+    /// How long what ended took, in milliseconds; for progress: so far.
+    public var durationMilliseconds: Int?
+    /// Keys compared and copied: as leaders reported them, or, for moves between two heartbeats, estimated.
+    public var keys: UInt64?
+    /// What those keys take up on the leaders' disks, estimated.
+    public var bytes: UInt64?
 
     public init(
         id: UInt64, time: String, kind: Kind, severity: Severity, message: String, node: String? = nil,
-        partition: Int? = nil
+        partition: Int? = nil, figures: Figures = Figures()
     ) {
         self.id = id
         self.time = time
@@ -51,6 +61,32 @@ public struct ClusterEvent: Hashable, Sendable, Codable {
         self.message = message
         self.node = node
         self.partition = partition
+        partitions = figures.partitions
+        durationMilliseconds = figures.durationMilliseconds
+        keys = figures.keys
+        bytes = figures.bytes
+    }
+
+    /// The numbers of an event; those that don't apply are `nil`.
+    public struct Figures: Hashable, Sendable {
+        public var partitions: Int?
+        public var durationMilliseconds: Int?
+        public var keys: UInt64?
+        public var bytes: UInt64?
+
+        public init(
+            partitions: Int? = nil, durationMilliseconds: Int? = nil, keys: UInt64? = nil, bytes: UInt64? = nil
+        ) {
+            self.partitions = partitions
+            self.durationMilliseconds = durationMilliseconds
+            self.keys = keys
+            self.bytes = bytes
+        }
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id, time, kind, severity, message, node, partition, partitions, keys, bytes
+        case durationMilliseconds = "duration_ms"
     }
 }
 

@@ -46,6 +46,8 @@ extension Controller {
             if let old, map?.partitions.contains(where: { $0.contains(old.id) }) == true {
                 state.former.append(FormerNode(id: old.id, name: old.name))
             }
+            // What was being emptied is lost now.
+            if let old { state.lose(old.id) }
             map?.nodes.removeAll { $0.id == old?.id }
             map?.nodes.append(record.info)
             map?.nodes.sort { $0.id < $1.id }
@@ -58,7 +60,8 @@ extension Controller {
             self.record(
                 .nodeReplaced, .warning,
                 "\(record.name) came back with another data folder: it starts empty as member \(id), the replicas of "
-                    + "member \(old.id) are lost", node: record.name)
+                    + "member \(old.id) are lost", node: record.name,
+                ClusterEvent.Figures(partitions: holding(old.id)))
         } else {
             self.record(
                 .nodeJoined, .info, "\(record.name) at \(record.address) joined as member \(id)", node: record.name)
@@ -77,6 +80,7 @@ extension Controller {
         new.address = heartbeat.address
         new.peerAddress = heartbeat.peerAddress
         new.zone = heartbeat.zone
+        new.weight = heartbeat.weight
         if new.info != old.info, !isRolledBack {
             try commit { [new] state, map in
                 state.nodes[index] = new
@@ -96,6 +100,7 @@ extension Controller {
     private func hear(_ heartbeat: Heartbeat, now: Int) {
         // Before a change is noted: its message may quote the reasons.
         reports[heartbeat.node] = heartbeat
+        for leading in heartbeat.leading { speed.heard(leading, now: now) }
         if let change = detector.heard(heartbeat.node, healthy: heartbeat.health.ok, now: now) { note(change) }
     }
 
@@ -107,13 +112,17 @@ extension Controller {
             let reasons = reports[node]?.health.reasons.joined(separator: "; ") ?? ""
             record(
                 .failureDetected, .warning,
-                isFailing
+                (isFailing
                     ? "\(name) can't make writes durable\(reasons.isEmpty ? "" : ": " + reasons)"
-                    : "\(name) has sent no heartbeat for \(Controller.seconds(silentFor))",
-                node: name)
+                    : "\(name) has sent no heartbeat for \(Controller.seconds(silentFor))")
+                    + "; it holds \(Controller.partitions(holding(node)))",
+                node: name, ClusterEvent.Figures(partitions: holding(node), durationMilliseconds: silentFor))
         case .returned(let node, let downFor):
             let name = name(of: node)
-            record(.nodeReturned, .info, "\(name) is back after \(Controller.seconds(downFor))", node: name)
+            record(
+                .nodeReturned, .info,
+                "\(name) is back after \(Controller.seconds(downFor)) and holds \(Controller.partitions(holding(node)))",
+                node: name, ClusterEvent.Figures(partitions: holding(node), durationMilliseconds: downFor))
         case .replaceDue(let node):
             logger.debug("Replicas are due to be replaced", metadata: ["kv.node": "\(name(of: node))"])
         }

@@ -41,7 +41,8 @@ extension Controller {
         NodeAnswer(
             name: name, id: NodeID(0), state: refusals[name] == nil ? .waiting : .failed,
             reasons: [refusals[name] ?? "It is in the configuration and has not been heard of yet."], address: "",
-            peerAddress: "", zone: "", backend: "", keys: 0, bytesOnDisk: 0, replicas: 0, leading: 0,
+            peerAddress: "", zone: "", weight: PlacementNode.standardWeight, backend: "", keys: 0, bytesOnDisk: 0,
+            replicas: 0, leading: 0,
             lastHeartbeatMillisecondsAgo: nil, incarnation: "0", boot: 0, version: "", partitions: nil)
     }
 
@@ -70,7 +71,8 @@ extension Controller {
         if let refusal = refusals[record.name] { reasons.insert(refusal, at: 0) }
         return NodeAnswer(
             name: record.name, id: record.id, state: state, reasons: reasons, address: record.address,
-            peerAddress: record.peerAddress, zone: record.zone, backend: report?.backend ?? "",
+            peerAddress: record.peerAddress, zone: record.zone,
+            weight: record.weight ?? PlacementNode.standardWeight, backend: report?.backend ?? "",
             keys: report?.keys ?? 0, bytesOnDisk: report?.bytesOnDisk ?? 0, replicas: replicas,
             leading: leading[record.id] ?? 0, lastHeartbeatMillisecondsAgo: report == nil ? nil : silent,
             incarnation: String(record.incarnation, radix: 16), boot: record.boot, version: report?.version ?? "",

@@ -11,7 +11,10 @@ extension Controller {
         guard !node.isDraining else { return }
         try checkOthersSuffice(without: node)
         try setDraining(node, removing: false)
-        record(.nodeDraining, .info, "The replicas of \(name) are being moved to other nodes", node: name)
+        let held = beginDrain(of: node)
+        record(
+            .nodeDraining, .info, "The replicas of \(name) are being moved to other nodes", node: name,
+            ClusterEvent.Figures(partitions: held))
     }
 
     /// Lets a draining node keep what it has; replicas come back by rebalancing.
@@ -27,7 +30,12 @@ extension Controller {
             guard let position = map?.nodes.firstIndex(where: { $0.id == node.id }) else { return }
             map?.nodes[position].isDraining = false
         }
-        record(.nodeUndrained, .info, "\(name) may hold replicas again", node: name)
+        let held = holding(node.id)
+        let work = state.work.first { $0.kind == .drain && $0.node == node.id }
+        let figures = work.map { end($0, partitions: max(0, $0.partitions - held), now: clock.monotonic()) }
+        record(
+            .nodeUndrained, .info, "\(name) may hold replicas again; it kept \(Controller.partitions(held))",
+            node: name, figures ?? ClusterEvent.Figures(partitions: 0))
     }
 
     /// Drains a node, without waiting for it if it is down, and forgets it when it holds nothing. Its data folder
@@ -40,16 +48,43 @@ extension Controller {
             try checkOthersSuffice(without: node)
         }
         try setDraining(node, removing: true)
-        record(.nodeDraining, .info, "\(name) leaves the cluster once its replicas are elsewhere", node: name)
+        let held = beginDrain(of: node)
+        record(
+            .nodeDraining, .info, "\(name) leaves the cluster once its replicas are elsewhere", node: name,
+            ClusterEvent.Figures(partitions: held))
     }
 
-    /// A person says that the nodes that were lost at once don't come back soon: their replicas shall be replaced.
+    /// How many partitions have it among their members, or had before a move that is under way.
+    func holding(_ node: NodeID) -> Int { clusterMap?.partitions.count { $0.contains(node) } ?? 0 }
+
+    private func beginDrain(of node: NodeRecord) -> Int {
+        let held = holding(node.id)
+        if held > 0, work(.drain, of: node.id) == nil {
+            state.work.append(
+                Work(
+                    .drain, node: node.id, name: node.name, partitions: held, now: clock.monotonic(),
+                    wall: clock.wall()))
+            isDirty = true
+        }
+        return held
+    }
+
+    /// A person says that the nodes that were lost at once don't come back soon: their replicas shall be replaced, as far
+    /// as partitions have a quorum left. Until they were up again these nodes raise no alarm, after a restart either.
+    /// - Returns: the names of those nodes.
     /// - Throws: `ControllerError.conflict` when there is no such alarm.
-    public func acknowledgeAlarm() throws(ControllerError) {
+    @discardableResult
+    public func acknowledgeAlarm() throws(ControllerError) -> [String] {
+        let names = alarm.nodes.map(name)
         guard alarm.acknowledge() else {
             throw ControllerError(.conflict, "There is no alarm about lost nodes to acknowledge.")
         }
-        record(.alarmCleared, .warning, "A person acknowledged the alarm: the lost nodes' replicas are replaced")
+        keepAcknowledged()
+        let lasted = max(0, clock.monotonic() - alarmedAt)
+        record(
+            .alarmCleared, .warning, "A person acknowledged the alarm: the lost nodes' replicas are replaced",
+            ClusterEvent.Figures(durationMilliseconds: lasted))
+        return names
     }
 
     private func member(_ name: String) throws(ControllerError) -> NodeRecord {

@@ -9,6 +9,7 @@ struct LeaderReport: Hashable, Sendable {
     var epoch: UInt64
     var isSynced: Bool
     var lagging: [NodeID]
+    var progress: Heartbeat.Progress?
 }
 
 extension Controller {
@@ -23,7 +24,7 @@ extension Controller {
                 if let other = leaders[partition], other.ballot >= leading.ballot { continue }
                 leaders[partition] = LeaderReport(
                     node: record.id, ballot: leading.ballot, epoch: leading.epoch, isSynced: leading.synced,
-                    lagging: leading.lagging)
+                    lagging: leading.lagging, progress: leading.progress)
             }
         }
         return leaders
@@ -48,7 +49,9 @@ extension Controller {
         let needed = settings.nodes.isEmpty ? settings.policy.replicas : max(settings.policy.replicas, enough)
         let waited = now - max(firstContact, startedAt) >= settings.bootstrapWaitMilliseconds
         guard isComplete || waited && present.count >= needed else { return }
-        let nodes = present.map { PlacementNode(id: $0.id, zone: $0.zone) }
+        let nodes = present.map { node in
+            PlacementNode(id: node.id, zone: node.zone, weight: node.weight ?? PlacementNode.standardWeight)
+        }
         let sets = Assignment.initial(
             nodes: nodes, partitions: settings.partitions, replicas: settings.policy.replicas)
         do {
@@ -69,7 +72,7 @@ extension Controller {
 
     // MARK: Losses
 
-    func watchForLosses() {
+    func watchForLosses(now: Int) {
         guard let map = clusterMap else { return }
         // Who holds replicas only matters while somebody is down.
         let isAllUp = state.members.allSatisfy { detector.isLive($0.id) }
@@ -84,17 +87,33 @@ extension Controller {
                 losses.append(LossAlarm.Loss(node: record.id, since: status.since))
             }
         }
-        switch alarm.step(losses: losses, total: total) {
+        let unheard = Set(state.members.map(\.id).filter { reports[$0] == nil && detector.isLive($0) })
+        let change = alarm.step(losses: losses, total: total, unheard: unheard)
+        keepAcknowledged()
+        switch change {
         case .raised(let nodes):
+            alarmedAt = now
             record(
                 .alarmRaised, .error,
                 "\(nodes.map(name).joined(separator: ", ")) were lost at once, half of the nodes or more: nothing is "
-                    + "moved until they are back or a person acknowledges the alarm")
+                    + "moved until they are back or a person acknowledges the alarm",
+                ClusterEvent.Figures(
+                    partitions: map.partitions.count { $0.everyone.contains(where: nodes.contains) }))
         case .cleared:
-            record(.alarmCleared, .info, "Enough nodes are back: moves go on")
+            let lasted = max(0, now - alarmedAt)
+            record(
+                .alarmCleared, .info, "Enough nodes are back after \(Controller.seconds(lasted)): moves go on",
+                ClusterEvent.Figures(durationMilliseconds: lasted))
         case nil:
             break
         }
+    }
+
+    /// So that a restart does not raise an alarm again of which a person knows.
+    func keepAcknowledged() {
+        guard state.acknowledged != alarm.acknowledged else { return }
+        state.acknowledged = alarm.acknowledged
+        isDirty = true
     }
 
     // MARK: Moves
@@ -106,13 +125,18 @@ extension Controller {
             var condition = detector.status(of: record.id)?.condition ?? .lost
             // Whoever shall go anyway is not waited for.
             if record.isRemoving, !condition.isLive { condition = .lost }
+            // After a restart of the controller a node only seems to be up until it was heard of.
+            if condition.isLive, reports[record.id] == nil { condition = .down }
             return MovePlanner.Node(
                 id: record.id, zone: record.zone, condition: condition,
-                isSettled: detector.isSettled(record.id, now: now), isDraining: record.isDraining)
+                isSettled: detector.isSettled(record.id, now: now), isDraining: record.isDraining,
+                weight: record.weight ?? PlacementNode.standardWeight)
         }
         return MovePlanner.Input(
             partitions: map.partitions, nodes: nodes, policy: map.policy,
-            leaders: leaders().map { $0.map { MovePlanner.Leader(epoch: $0.epoch, isSynced: $0.isSynced) } },
+            leaders: leaders().map { leader in
+                leader.map { MovePlanner.Leader(epoch: $0.epoch, isSynced: $0.isSynced, node: $0.node) }
+            },
             isHalted: alarm.isRaised)
     }
 
@@ -142,36 +166,7 @@ extension Controller {
                     "kv.partition": "\(step.partition)", "kv.epoch": "\(step.configuration.epoch)",
                     "kind": "\(step.kind)",
                 ])
-            switch step.kind {
-            case .start(.repair), .retarget:
-                let gone = before[step.partition].members.filter { !step.configuration.members.contains($0) }
-                if gone.isEmpty { countRebalanced(now: now) }
-                for node in gone where !detector.isLive(node) && !repairs.contains(where: { $0.node == node }) {
-                    beginRepair(of: node, before: before, now: now)
-                }
-            case .start(.rebalance):
-                countRebalanced(now: now)
-            case .start(.drain), .finish, .revert:
-                break
-            }
         }
-    }
-
-    private func beginRepair(of node: NodeID, before: [Configuration], now: Int) {
-        let count = before.count { $0.members.contains(node) }
-        let name = name(of: node)
-        repairs.append(Repair(node: node, name: name, startedAt: now, partitions: count))
-        record(
-            .rereplicationStarted, .warning,
-            "\(count) \(count == 1 ? "partition" : "partitions") of \(name) get a new replica on other nodes",
-            node: name)
-    }
-
-    private func countRebalanced(now: Int) {
-        if rebalance == nil {
-            rebalance = Rebalance(startedAt: now, partitions: 0)
-            record(.rebalanceStarted, .info, "Replicas and leaders are being spread evenly over the nodes")
-        }
-        rebalance?.partitions += 1
+        followWork(steps, before: before, now: now)
     }
 }

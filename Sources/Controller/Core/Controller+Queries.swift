@@ -41,7 +41,7 @@ extension Controller {
             workersCount: live, verdict: verdict, reasons: reasons, cluster: state.name,
             mapEpoch: clusterMap?.epoch ?? 0,
             nodes: HealthAnswer.NodeCounts(up: live, down: nodes.count - live, total: nodes.count),
-            partitions: partitions)
+            partitions: partitions, alarm: alarm.isRaised ? alarm.nodes.map(name) : nil)
     }
 
     private func partitionsWithoutQuorum() -> Int {
@@ -54,10 +54,10 @@ extension Controller {
     }
 
     /// Where a key lives.
-    /// - Throws: `ControllerError`: `.invalid` for a text that is no key, `.notReady` before the first map.
+    /// - Throws: `ControllerError`: `.badKey` for a text that is no key, `.notReady` before the first map.
     public func map(key text: String) throws(ControllerError) -> KeyMapAnswer {
         let key: Key
-        do { key = try Key(text) } catch { throw ControllerError(.invalid, error.description) }
+        do { key = try Key(text) } catch { throw ControllerError(.badKey, error.description) }
         let map = try currentMap()
         let partition = Int(map.partition(of: key).rawValue)
         let configuration = map.partitions[partition]
@@ -98,10 +98,14 @@ extension Controller {
 
     /// All partitions, problems first. Empty before the first map.
     public func partitions() -> PartitionsAnswer {
-        guard let map = clusterMap else { return PartitionsAnswer(summary: PartitionSummary(), partitions: []) }
+        guard let map = clusterMap else {
+            return PartitionsAnswer(summary: PartitionSummary(), work: [], partitions: [])
+        }
+        let now = clock.monotonic()
         let leaders = leaders()
         var summary = PartitionSummary()
         summary.total = map.partitions.count
+        summary.waiting = planner.waiting
         let wanted = min(map.policy.replicas, state.members.count { !$0.isDraining })
         var list = map.partitions.enumerated().map { index, configuration in
             let leader = leaders[index]
@@ -124,14 +128,23 @@ extension Controller {
                 partition: index, epoch: configuration.epoch, members: configuration.members.map(name),
                 previous: configuration.previous?.map(name), leader: leader.map { name(of: $0.node) },
                 synced: leader.map { $0.isSynced && $0.epoch == configuration.epoch } ?? false,
-                lagging: (leader?.lagging ?? []).map(name), state: state)
+                lagging: (leader?.lagging ?? []).map(name), state: state,
+                progress: leader.flatMap { progress(of: index, $0) })
         }
         let rank: [PartitionsAnswer.State] = [.leaderless, .underReplicated, .moving, .ok]
         list.sort { left, right in
             (rank.firstIndex(of: left.state) ?? 0, left.partition)
                 < (rank.firstIndex(of: right.state) ?? 0, right.partition)
         }
-        return PartitionsAnswer(summary: summary, partitions: list)
+        return PartitionsAnswer(
+            summary: summary, work: state.work.map { answer($0, map, now: now) }, partitions: list)
+    }
+
+    private func progress(of partition: Int, _ leader: LeaderReport) -> PartitionsAnswer.Progress? {
+        guard let progress = leader.progress else { return nil }
+        return PartitionsAnswer.Progress(
+            keys: progress.keys, keysLeft: progress.keysLeft, bytes: progress.bytes, bytesLeft: progress.bytesLeft,
+            millisecondsLeft: speed.millisecondsLeft(PartitionID(UInt16(partition)), epoch: leader.epoch))
     }
 
     /// Nodes that are up, in the order of the configuration file.

@@ -18,7 +18,9 @@ public actor Controller {
     var store: ControllerStore
     var log: EventLog
     var detector: FailureDetector
-    var alarm = LossAlarm()
+    var alarm: LossAlarm
+    /// When the alarm was raised.
+    var alarmedAt = 0
     var planner: MovePlanner
 
     /// The newest heartbeat of each member, since this process started.
@@ -35,8 +37,7 @@ public actor Controller {
     var storageFailure: String?
 
     var firstContact: Int?
-    var repairs: [Repair] = []
-    var rebalance: Rebalance?
+    var speed = MoveSpeed()
     var idlePlan: MovePlanner.Input?
     /// Something changed that may be lost in a crash: it is stored within seconds.
     var isDirty = false
@@ -60,19 +61,6 @@ public actor Controller {
         var since: Int
     }
 
-    struct Repair: Hashable {
-        var node: NodeID
-        var name: String
-        var startedAt: Int
-        /// How many partitions it held when it began.
-        var partitions: Int
-    }
-
-    struct Rebalance: Hashable {
-        var startedAt: Int
-        var partitions: Int
-    }
-
     /// Loads what an earlier process stored in `backend`, or creates a cluster with a random number. The backend
     /// stays the caller's to close, after `flush`.
     ///
@@ -84,11 +72,13 @@ public actor Controller {
         var store = ControllerStore(backend: backend)
         let loaded = try store.load()
         let now = clock.monotonic()
-        let state =
+        var state =
             loaded.state
             ?? ControllerState(cluster: UInt64.random(in: 1...UInt64(Int64.max)), name: settings.cluster)
         if loaded.state == nil { try store.save(state, map: nil) }
+        for index in state.work.indices { state.work[index].resume(now: now, wall: clock.wall()) }
         self.state = state
+        alarm = LossAlarm(acknowledged: state.acknowledged)
         self.settings = settings
         self.clock = clock
         self.logger = logger
@@ -97,7 +87,13 @@ public actor Controller {
         lastSaved = now
         lastEventsSaved = now
         clusterMap = loaded.map
-        planner = MovePlanner(limit: settings.movesInFlight)
+        let repairs = state.work.filter { $0.kind == .repair }
+        let repairing = loaded.map?.partitions.enumerated().filter { partition in
+            repairs.contains { $0.includes(partition.element) }
+        }
+        planner = MovePlanner(
+            limit: settings.movesInFlight, limitPerNode: settings.movesPerNode,
+            repairing: Set(repairing?.map(\.offset) ?? []))
         var detector = FailureDetector(
             limits: FailureDetector.Limits(
                 failAfter: settings.failAfterMilliseconds, replaceAfter: settings.replaceAfterMilliseconds))
@@ -141,7 +137,7 @@ public actor Controller {
     public func tick(nowMilliseconds now: Int) {
         for change in detector.step(now: now) { note(change) }
         makeFirstMap(now: now)
-        watchForLosses()
+        watchForLosses(now: now)
         planMoves(now: now)
         followUp(now: now)
         if now - lastEventsSaved >= 1000 { storeEvents(now: now) }
@@ -221,9 +217,11 @@ public actor Controller {
     // MARK: Events
 
     func record(
-        _ kind: ClusterEvent.Kind, _ severity: ClusterEvent.Severity, _ message: String, node: String? = nil
+        _ kind: ClusterEvent.Kind, _ severity: ClusterEvent.Severity, _ message: String, node: String? = nil,
+        _ figures: ClusterEvent.Figures = ClusterEvent.Figures()
     ) {
-        Controller.write(log.append(kind, severity, message, node: node, wall: clock.wall()), to: logger)
+        let event = log.append(kind, severity, message, node: node, figures: figures, wall: clock.wall())
+        Controller.write(event, to: logger)
     }
 
     private static func write(_ event: ClusterEvent, to logger: Logger) {

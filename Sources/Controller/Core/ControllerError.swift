@@ -10,8 +10,8 @@ public struct ControllerError: Error, Hashable, Sendable, CustomStringConvertibl
         case notReady = "not_ready"
         /// The controller's own state can't be stored or trusted (503); nothing was changed.
         case unavailable
-        /// The request breaks a rule (400).
-        case invalid
+        /// The text is no key (400); nodes use the same word.
+        case badKey = "bad_key"
     }
 
     public var code: Code

@@ -20,11 +20,14 @@ public struct ControllerSettings: Hashable, Sendable {
     public var bootstrapWaitMilliseconds: Int
     /// How many partitions may be in the middle of a move at once.
     public var movesInFlight: Int
+    /// In how many of them one node may receive a copy, and in how many it may send them.
+    public var movesPerNode: Int
 
     public init(
         cluster: String, partitions: Int = 64, policy: ReplicationPolicy = .standard, nodes: [String],
         heartbeatMilliseconds: Int = 500, failAfterMilliseconds: Int = 3000, replaceAfterMilliseconds: Int = 5000,
-        bootstrapWaitMilliseconds: Int = 10_000, movesInFlight: Int = 8
+        bootstrapWaitMilliseconds: Int = 10_000, movesInFlight: Int = 8,
+        movesPerNode: Int = 4
     ) {
         self.cluster = cluster
         self.partitions = partitions
@@ -35,6 +38,7 @@ public struct ControllerSettings: Hashable, Sendable {
         self.replaceAfterMilliseconds = replaceAfterMilliseconds
         self.bootstrapWaitMilliseconds = bootstrapWaitMilliseconds
         self.movesInFlight = movesInFlight
+        self.movesPerNode = movesPerNode
     }
 
     /// How many different nodes the registry holds at most, whoever knocks.

@@ -27,11 +27,12 @@ struct EventLog {
     }
 
     mutating func append(
-        _ kind: ClusterEvent.Kind, _ severity: ClusterEvent.Severity, _ message: String, node: String?, wall: Int
+        _ kind: ClusterEvent.Kind, _ severity: ClusterEvent.Severity, _ message: String, node: String?,
+        figures: ClusterEvent.Figures = ClusterEvent.Figures(), wall: Int
     ) -> ClusterEvent {
         let event = ClusterEvent(
             id: nextID, time: ControllerClock.text(ofWall: wall), kind: kind, severity: severity, message: message,
-            node: node)
+            node: node, figures: figures)
         nextID += 1
         events.append(event)
         if events.count > EventLog.capacity { events.removeFirst(events.count - EventLog.capacity) }

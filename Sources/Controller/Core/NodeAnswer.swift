@@ -33,6 +33,8 @@ public struct NodeAnswer: Hashable, Sendable, Encodable {
     public var address: String
     public var peerAddress: String
     public var zone: String
+    /// Its share of replicas compared with other nodes.
+    public var weight: Int
     public var backend: String
     public var keys: UInt64
     public var bytesOnDisk: UInt64
@@ -49,7 +51,8 @@ public struct NodeAnswer: Hashable, Sendable, Encodable {
     public var partitions: [Int]?
 
     private enum CodingKeys: String, CodingKey {
-        case name, id, state, reasons, address, zone, backend, keys, replicas, leading, incarnation, boot, version
+        case name, id, state, reasons, address, zone, weight, backend, keys, replicas, leading, incarnation, boot,
+            version
         case partitions
         case peerAddress = "peer_address"
         case bytesOnDisk = "bytes_on_disk"
@@ -65,6 +68,7 @@ public struct NodeAnswer: Hashable, Sendable, Encodable {
         try container.encode(address, forKey: .address)
         try container.encode(peerAddress, forKey: .peerAddress)
         try container.encode(zone, forKey: .zone)
+        try container.encode(weight, forKey: .weight)
         try container.encode(backend, forKey: .backend)
         try container.encode(keys, forKey: .keys)
         try container.encode(bytesOnDisk, forKey: .bytesOnDisk)

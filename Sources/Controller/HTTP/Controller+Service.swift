@@ -29,5 +29,6 @@ extension Controller: ControllerService {
     public func drainNode(_ name: String) async throws { try drain(name) }
     public func undrainNode(_ name: String) async throws { try undrain(name) }
     public func removeNode(_ name: String) async throws { try remove(name) }
+    public func acknowledgeLosses() async throws -> [String] { try acknowledgeAlarm() }
     public func receive(_ message: Heartbeat) async throws -> HeartbeatReply { try heartbeat(message) }
 }

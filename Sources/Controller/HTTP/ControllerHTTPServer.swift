@@ -72,7 +72,7 @@ enum ControllerRoute: String, CaseIterable {
         switch path {
         case "/keys", "/batch", "/replicas": self = .forwarded
         case "/internal/heartbeat": self = .heartbeat
-        case "/health", "/map", "/nodes", "/partitions": self = .state
+        case "/health", "/map", "/nodes", "/partitions", "/alarm/acknowledge": self = .state
         case "/events", "/stream": self = .streams
         case "/": self = .page
         default: self = .other

@@ -40,6 +40,10 @@ struct ControllerHandler: HTTPHandler {
             return try await passThrough.respond(exchange)
         case "/internal/heartbeat":
             return try await heartbeat(exchange)
+        case "/alarm/acknowledge":
+            try exchange.allow(.post)
+            _ = try QueryParameters(exchange.query, known: [])
+            return try JSON.response(["acknowledged": await service.acknowledgeLosses()])
         case "/health", "/nodes", "/partitions", "/map", "/livez", "/readyz", "/version", "/metrics", "/events",
             "/stream":
             try exchange.allow(.get, .head)
@@ -152,7 +156,7 @@ struct ControllerHandler: HTTPHandler {
         switch error.code {
         case .unknownNode: Problem(.notFound, error.code.rawValue, error.message)
         case .conflict: Problem(.conflict, error.code.rawValue, error.message)
-        case .invalid: Problem(.badRequest, error.code.rawValue, error.message)
+        case .badKey: Problem(.badRequest, error.code.rawValue, error.message)
         case .notReady, .unavailable: .serviceUnavailable(error.code.rawValue, error.message)
         }
     }

@@ -12,7 +12,7 @@ public protocol ControllerService: Sendable {
     func nodeAnswer(_ name: String) async throws -> any Encodable & Sendable
     /// - Throws: `ControllerError.notReady` before the first map.
     func mapAnswer() async throws -> any Encodable & Sendable
-    /// - Throws: `ControllerError`: `.invalid` for a text that is no key, `.notReady` before the first map.
+    /// - Throws: `ControllerError`: `.badKey` for a text that is no key, `.notReady` before the first map.
     func mapAnswer(key: String) async throws -> any Encodable & Sendable
     /// Up to `limit` events after number `after`, or the newest ones; oldest first.
     func recentEvents(after: UInt64?, limit: Int) async -> [ClusterEvent]
@@ -26,6 +26,10 @@ public protocol ControllerService: Sendable {
     func undrainNode(_ name: String) async throws
     /// - Throws: `ControllerError`.
     func removeNode(_ name: String) async throws
+    /// A person says that nodes that were lost at once shall be replaced.
+    /// - Returns: their names.
+    /// - Throws: `ControllerError.conflict` when there is no such alarm.
+    func acknowledgeLosses() async throws -> [String]
     /// - Throws: `ControllerError`: the node asks again.
     func receive(_ heartbeat: Heartbeat) async throws -> HeartbeatReply
 }

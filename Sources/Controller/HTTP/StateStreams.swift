@@ -49,11 +49,12 @@ final class StateStreams: Sendable {
     ) async throws -> (state: [UInt8], fingerprint: [UInt8]) {
         let health = try JSON.encode(await service.healthAnswer())
         let nodes = member("nodes", of: try JSON.encode(await service.nodesAnswer()))
-        let partitions = member("partitions", of: try JSON.encode(await service.partitionsAnswer()))
+        let answer = try JSON.encode(await service.partitionsAnswer())
+        let (partitions, work) = (member("partitions", of: answer), member("work", of: answer))
         let state =
             Array("{\"health\":".utf8) + health + Array(",\"nodes\":".utf8) + nodes
-            + Array(",\"partitions\":".utf8) + partitions + Array("}".utf8)
-        return (state, withoutAges(state))
+            + Array(",\"partitions\":".utf8) + partitions + Array(",\"work\":".utf8) + work + Array("}".utf8)
+        return (state, agesAndTimes.reduce(state) { without($1, $0) })
     }
 
     /// The array `name` of a JSON object that our own encoder wrote, with sorted keys and the array first or last;
@@ -74,9 +75,12 @@ final class StateStreams: Sendable {
         }
     }
 
-    /// The bytes without the numbers behind `last_heartbeat_ms_ago`.
-    static func withoutAges(_ json: [UInt8]) -> [UInt8] {
-        let name = Array("\"last_heartbeat_ms_ago\":".utf8)
+    /// Members whose values change with the time and nothing else.
+    private static let agesAndTimes = ["last_heartbeat_ms_ago", "running_ms", "ms_left"]
+
+    /// The bytes without the numbers behind `member`.
+    static func without(_ member: String, _ json: [UInt8]) -> [UInt8] {
+        let name = Array("\"\(member)\":".utf8)
         var result: [UInt8] = []
         result.reserveCapacity(json.count)
         var index = 0

@@ -2,7 +2,8 @@ public import KVProtocols
 
 extension Assignment {
     /// The nearest assignment in which replicas lie in as many zones as possible, and replicas and preferred leaders
-    /// are spread evenly: the numbers of any two nodes differ by one at most, or as little as the zones allow.
+    /// are spread by weight: with equal weights the numbers of any two nodes differ by one at most. Zones come first:
+    /// where they leave no choice, numbers differ more.
     ///
     /// Moves no more replicas than that takes. Members that may not stay are left to `repaired`.
     /// O(moves x (partitions + nodes^2)).
@@ -68,12 +69,12 @@ private struct Balance {
             roster.nodes[member].keeps && members.count { roster.zone[$0] == roster.zone[member] } > 1
         }
         let leader = sets[partition].first.flatMap(roster.position)
-        let old = crowded.min { left, right in
-            (left == leader ? 1 : 0, -load[left], left) < (right == leader ? 1 : 0, -load[right], right)
-        }
-        let new = roster.nodes.indices.filter { candidate in
+        let followers = crowded.filter { $0 != leader }
+        let old = roster.ascending(followers.isEmpty ? crowded : followers) { -load[$0] }.first
+        let candidates = roster.nodes.indices.filter { candidate in
             roster.nodes[candidate].accepts && !members.contains { roster.zone[$0] == roster.zone[candidate] }
-        }.min { (load[$0], $0) < (load[$1], $1) }
+        }
+        let new = roster.ascending(candidates) { 2 * load[$0] + 1 }.first
         guard let old, let new else { return nil }
         return (old, new)
     }
@@ -82,14 +83,15 @@ private struct Balance {
         while let (partition, old, new) = nextReplica() { replace(old, by: new, in: partition) }
     }
 
-    /// One replica of the fullest node that the emptiest may take. Where zones forbid every one of them, the next pair
-    /// is tried. Two nodes with different loads always have a partition that only the fuller one holds.
+    /// One replica of the fullest node that the emptiest may take. Where zones forbid every one of them, or the emptiest
+    /// holds them all, the next pair is tried.
     private func nextReplica() -> (partition: Int, old: Int, new: Int)? {
-        let givers = roster.nodes.indices.filter { roster.nodes[$0].keeps }.sorted { (-load[$0], $0) < (-load[$1], $1) }
-        let takers = roster.nodes.indices.filter { roster.nodes[$0].accepts }.sorted { (load[$0], $0) < (load[$1], $1) }
+        let nodes = roster.nodes
+        let givers = roster.ascending(nodes.indices.filter { nodes[$0].keeps }) { 1 - 2 * load[$0] }
+        let takers = roster.ascending(nodes.indices.filter { nodes[$0].accepts }) { 1 + 2 * load[$0] }
         for old in givers {
             for new in takers {
-                guard load[old] - load[new] >= 2 else { break }
+                guard roster.evensOut(load, from: old, to: new) else { break }
                 if let partition = partitionToMove(from: old, to: new) { return (partition, old, new) }
             }
         }
@@ -99,7 +101,7 @@ private struct Balance {
     private func partitionToMove(from old: Int, to new: Int) -> Int? {
         let (oldID, newID) = (roster.nodes[old].id, roster.nodes[new].id)
         // Giving the preferred leadership along helps while the taker leads less; otherwise followers move.
-        let prefersLeader = leads[old] - leads[new] >= 2
+        let prefersLeader = roster.evensOut(leads, from: old, to: new)
         var second: Int?
         for partition in sets.indices {
             let members = sets[partition]
@@ -128,15 +130,15 @@ private struct Balance {
 
     private func nextLeaderPath() -> [Hop]? {
         let keepers = roster.nodes.indices.filter { roster.nodes[$0].keeps && load[$0] > 0 }
-        for from in keepers.sorted(by: { (-leads[$0], $0) < (-leads[$1], $1) }) {
-            guard keepers.contains(where: { leads[from] - leads[$0] >= 2 }) else { return nil }
+        for from in roster.ascending(keepers, by: { 1 - 2 * leads[$0] }) {
+            guard keepers.contains(where: { roster.evensOut(leads, from: from, to: $0) }) else { return nil }
             if let path = shortestPath(from: from, among: keepers) { return path }
         }
         return nil
     }
 
-    /// Breadth first over "leads a partition of which the other is a member", to the nearest node that leads at least
-    /// two fewer.
+    /// Breadth first over "leads a partition of which the other is a member", to the nearest node that leads too few
+    /// compared with the start.
     private func shortestPath(from start: Int, among keepers: [Int]) -> [Hop]? {
         var hopTo: [Hop?] = Array(repeating: nil, count: roster.nodes.count)
         var led: [[Int]] = Array(repeating: [], count: roster.nodes.count)
@@ -152,7 +154,9 @@ private struct Balance {
                 for to in sets[partition].dropFirst().compactMap(roster.position) {
                     guard to != start, hopTo[to] == nil, roster.nodes[to].keeps else { continue }
                     hopTo[to] = (from, partition, to)
-                    if leads[start] - leads[to] >= 2 { return path(to: to, from: start, hops: hopTo) }
+                    if roster.evensOut(leads, from: start, to: to) {
+                        return path(to: to, from: start, hops: hopTo)
+                    }
                     queue.append(to)
                 }
             }

@@ -21,13 +21,16 @@ public enum Assignment {
             }
             return chosen.map { nodes[$0].id }
         }
-        // Passing over nodes loads their neighbours more: even that out while it costs nothing.
-        return roster.zones == nodes.count ? ring : balanced(ring, nodes: nodes, replicas: replicas)
+        // Passing over nodes loads their neighbours more, and weights want other numbers: even that out while it costs
+        // nothing.
+        let isPlain = roster.zones == nodes.count && nodes.allSatisfy { $0.weight == nodes[0].weight }
+        return isPlain ? ring : balanced(ring, nodes: nodes, replicas: replicas)
     }
 
     /// Replaces members that may not stay, and fills sets that are too small; touches nothing else.
     ///
-    /// Substitutes come from zones that the partition lacks, then from the nodes with the fewest replicas. Where there
+    /// Substitutes come from zones that the partition lacks, then from the nodes with the fewest replicas for their
+    /// weight. Where there
     /// is no substitute the member stays listed: a smaller set would survive fewer failures. O(partitions x nodes).
     public static func repaired(_ current: [[NodeID]], nodes: [PlacementNode], replicas: Int) -> [[NodeID]] {
         let roster = Roster(nodes)
@@ -59,20 +62,33 @@ public enum Assignment {
 
     private static func promoteLeastLeading(_ members: inout [NodeID], roster: Roster, leads: inout [Int]) {
         let order = members.indices.compactMap { index in
-            roster.position(of: members[index]).map { (leads: leads[$0], index: index, position: $0) }
+            roster.position(of: members[index]).map { (index: index, position: $0) }
         }
-        guard let best = order.min(by: { ($0.leads, $0.index) < ($1.leads, $1.index) }) else { return }
+        let least = order.min { left, right in
+            let (lefts, rights) = (2 * leads[left.position] + 1, 2 * leads[right.position] + 1)
+            if roster.isLess(lefts, of: left.position, than: rights, of: right.position) { return true }
+            if roster.isLess(rights, of: right.position, than: lefts, of: left.position) { return false }
+            return left.index < right.index
+        }
+        guard let best = least else { return }
         members.insert(members.remove(at: best.index), at: 0)
         leads[best.position] += 1
     }
 
     private static func substitute(for members: [NodeID], kept: [NodeID], roster: Roster, load: [Int]) -> Int? {
         let zones = Set(kept.compactMap { roster.position(of: $0).map { roster.zone[$0] } })
-        var best: (isTaken: Int, load: Int, position: Int)?
+        var best: (isTaken: Bool, position: Int)?
         for (position, node) in roster.nodes.enumerated() {
             guard node.accepts, !kept.contains(node.id), !members.contains(node.id) else { continue }
-            let this = (zones.contains(roster.zone[position]) ? 1 : 0, load[position], position)
-            if best.map({ this < ($0.isTaken, $0.load, $0.position) }) ?? true { best = this }
+            let isTaken = zones.contains(roster.zone[position])
+            let isBetter =
+                best.map { best in
+                    isTaken != best.isTaken
+                        ? best.isTaken
+                        : roster.isLess(
+                            2 * load[position] + 1, of: position, than: 2 * load[best.position] + 1, of: best.position)
+                } ?? true
+            if isBetter { best = (isTaken, position) }
         }
         return best?.position
     }

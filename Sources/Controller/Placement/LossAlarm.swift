@@ -26,27 +26,33 @@ public struct LossAlarm: Sendable {
     public let window: Int
     /// The nodes that were lost at once, in order; empty while there is no alarm.
     public private(set) var nodes: [NodeID] = []
-    private var acknowledged: Set<NodeID> = []
+    private var ignored: Set<NodeID>
 
-    public init(window: Int = 60_000) {
+    /// - Parameter acknowledged: what an earlier process kept of `acknowledged`.
+    public init(window: Int = 60_000, acknowledged: [NodeID] = []) {
         self.window = window
+        ignored = Set(acknowledged)
     }
+
+    /// Lost nodes of which a person knows, in order: they raise no alarm until they were up again.
+    public var acknowledged: [NodeID] { ignored.sorted() }
 
     public var isRaised: Bool { !nodes.isEmpty }
 
     /// - Parameters:
     ///   - losses: all nodes that are down and hold replicas.
     ///   - total: the number of nodes that are up or hold replicas.
-    public mutating func step(losses: [Loss], total: Int) -> Change? {
+    ///   - unheard: nodes of which it is not known yet whether they are up.
+    public mutating func step(losses: [Loss], total: Int, unheard: Set<NodeID> = []) -> Change? {
         let down = Set(losses.map(\.node))
-        acknowledged.formIntersection(down)
+        ignored = ignored.filter { down.contains($0) || unheard.contains($0) }
         if isRaised {
             guard 2 * nodes.count(where: down.contains) < total else { return nil }
             nodes = []
             return .cleared
         }
         let latest = losses.map(\.since).max() ?? 0
-        let atOnce = losses.filter { $0.since >= latest - window && !acknowledged.contains($0.node) }.map(\.node)
+        let atOnce = losses.filter { $0.since >= latest - window && !ignored.contains($0.node) }.map(\.node)
         // One node is never "at once": where it is half of the cluster, nobody is there to take its replicas anyway.
         guard atOnce.count >= 2, 2 * atOnce.count >= total else { return nil }
         nodes = atOnce.sorted()
@@ -57,7 +63,7 @@ public struct LossAlarm: Sendable {
     /// - Returns: `false` when there is no alarm.
     public mutating func acknowledge() -> Bool {
         guard isRaised else { return false }
-        acknowledged.formUnion(nodes)
+        ignored.formUnion(nodes)
         nodes = []
         return true
     }

@@ -13,16 +13,19 @@ public struct MovePlanner: Sendable {
         /// Up for long enough to be given replicas for the sake of balance.
         public var isSettled: Bool
         public var isDraining: Bool
+        /// As in `PlacementNode`.
+        public var weight: Int
 
         public init(
             id: NodeID, zone: String = "", condition: FailureDetector.Condition = .up, isSettled: Bool = true,
-            isDraining: Bool = false
+            isDraining: Bool = false, weight: Int = PlacementNode.standardWeight
         ) {
             self.id = id
             self.zone = zone
             self.condition = condition
             self.isSettled = isSettled
             self.isDraining = isDraining
+            self.weight = weight
         }
     }
 
@@ -30,10 +33,13 @@ public struct MovePlanner: Sendable {
     public struct Leader: Hashable, Sendable {
         public var epoch: UInt64
         public var isSynced: Bool
+        /// Who leads: it is the one that copies. `nil`: its work is not counted.
+        public var node: NodeID?
 
-        public init(epoch: UInt64, isSynced: Bool) {
+        public init(epoch: UInt64, isSynced: Bool, node: NodeID? = nil) {
             self.epoch = epoch
             self.isSynced = isSynced
+            self.node = node
         }
     }
 
@@ -84,160 +90,36 @@ public struct MovePlanner: Sendable {
 
     /// How many partitions may be in the middle of a move.
     public let limit: Int
-    /// Partitions whose move repairs a loss, which its end makes pointless if the lost node comes back. Not kept over a
-    /// restart: such a move is then ended like any other.
+    /// In how many of those moves one node may receive a copy, and in how many it may send them.
+    public let limitPerNode: Int
+    /// How many partitions should move and have not begun to, as `plan` last saw: for want of room under the limits, of
+    /// live members, of calm, or because of an alarm.
+    public var waiting: Int { damaged + uneven }
+    private var damaged = 0
+    private var uneven = 0
+    /// Partitions whose move repairs a loss, which its end makes pointless if the lost node comes back.
     private var repairing: Set<Int> = []
 
-    public init(limit: Int = 8) {
+    /// - Parameter repairing: partitions in the middle of a move that replaces lost members, as far as that is known
+    ///   from before a restart; any other move under way is ended like a planned one.
+    public init(limit: Int = 8, limitPerNode: Int = 4, repairing: Set<Int> = []) {
         self.limit = max(1, limit)
+        self.limitPerNode = max(1, limitPerNode)
+        self.repairing = repairing
     }
 
     /// The next steps, in order of partition within ends, repairs, drains and rebalancing.
     public mutating func plan(_ input: Input) -> [Step] {
-        var turn = Turn(input)
+        var turn = PlannerTurn(input, limit: limit, limitPerNode: limitPerNode)
         repairing = repairing.filter { $0 < input.partitions.count && input.partitions[$0].isJoint }
         for partition in input.partitions.indices where input.partitions[partition].isJoint {
             turn.endMove(partition, isRepair: repairing.contains(partition))
         }
-        if !input.isHalted {
-            turn.repairAndDrain(limit: limit)
-            turn.rebalance(limit: limit)
-        }
+        damaged = turn.repairAndDrain()
+        if let seen = input.isHalted ? 0 : turn.rebalance() { uneven = seen }
         for step in turn.steps where step.kind == .start(.repair) && step.configuration.isJoint {
             repairing.insert(step.partition)
         }
         return turn.steps
-    }
-}
-
-/// One call of `plan`.
-private struct Turn {
-    let input: MovePlanner.Input
-    private(set) var steps: [MovePlanner.Step] = []
-    private var partitions: [Configuration]
-    private var isTaken: [Bool]
-    private let condition: [NodeID: FailureDetector.Condition]
-    private let draining: Set<NodeID>
-
-    init(_ input: MovePlanner.Input) {
-        self.input = input
-        partitions = input.partitions
-        isTaken = Array(repeating: false, count: input.partitions.count)
-        condition = Dictionary(input.nodes.map { ($0.id, $0.condition) }) { first, _ in first }
-        draining = Set(input.nodes.filter(\.isDraining).map(\.id))
-    }
-
-    private var inFlight: Int { partitions.count(where: \.isJoint) }
-
-    private func isLive(_ node: NodeID) -> Bool { condition[node]?.isLive ?? false }
-    private func isLost(_ node: NodeID) -> Bool { condition[node] ?? .lost == .lost }
-
-    /// Whether leaders can be elected and writes chosen, in every member set in force.
-    private func hasQuorum(_ configuration: Configuration) -> Bool {
-        let live = configuration.everyone.filter(isLive)
-        return configuration.isQuorum(live) { max(input.policy.writeQuorum(of: $0), input.policy.readQuorum(of: $0)) }
-    }
-
-    private mutating func take(_ partition: Int, _ configuration: Configuration, _ kind: MovePlanner.Step.Kind) {
-        steps.append(MovePlanner.Step(partition: partition, configuration: configuration, kind: kind))
-        partitions[partition] = configuration
-        isTaken[partition] = true
-    }
-
-    private func placementNodes(settledOnly: Bool) -> [PlacementNode] {
-        input.nodes.map { node in
-            PlacementNode(
-                id: node.id, zone: node.zone, keeps: node.condition != .lost && !node.isDraining,
-                accepts: node.condition == .up && !node.isDraining && (node.isSettled || !settledOnly),
-                isLive: node.condition.isLive)
-        }
-    }
-
-    // MARK: Moves under way
-
-    mutating func endMove(_ partition: Int, isRepair: Bool) {
-        let configuration = partitions[partition]
-        guard let previous = configuration.previous else { return }
-        if let leader = input.leaders[partition], leader.epoch == configuration.epoch, leader.isSynced {
-            let final = configuration.finishingMove()
-            if hasQuorum(final) { take(partition, final, .finish) }
-            return
-        }
-        guard !input.isHalted else { return }
-        let isWhole = previous.allSatisfy { isLive($0) && !draining.contains($0) }
-        let isBroken = configuration.members.contains(where: isLost)
-        if isWhole, isRepair || isBroken, let back = configuration.moving(to: previous) {
-            take(partition, back, .revert)
-        } else if isBroken {
-            retarget(partition, previous: previous)
-        }
-    }
-
-    /// Members of before who are up come first: they need not copy anything.
-    private mutating func retarget(_ partition: Int, previous: [NodeID]) {
-        let configuration = partitions[partition]
-        let lost = configuration.members.filter(isLost)
-        let kept = configuration.members.filter { !isLost($0) }
-        let back = previous.filter { isLive($0) && !draining.contains($0) && !kept.contains($0) }
-        var sets = partitions.map(\.members)
-        sets[partition] = kept + back.prefix(lost.count) + lost.dropFirst(back.count)
-        let target = Assignment.repaired(
-            sets, nodes: placementNodes(settledOnly: false), replicas: input.policy.replicas)[partition]
-        guard Set(target) != Set(configuration.members), let next = configuration.moving(to: target), hasQuorum(next)
-        else { return }
-        take(partition, next, next.isJoint ? .retarget : .revert)
-    }
-
-    // MARK: New moves
-
-    /// The partitions with the fewest live members first.
-    mutating func repairAndDrain(limit: Int) {
-        let targets = Assignment.repaired(
-            partitions.map(\.members), nodes: placementNodes(settledOnly: false), replicas: input.policy.replicas)
-        func candidates(_ wanted: MovePlanner.Reason) -> [(live: Int, partition: Int)] {
-            partitions.indices.compactMap { partition in
-                let now = partitions[partition]
-                guard !now.isJoint, !isTaken[partition], Set(targets[partition]) != Set(now.members) else { return nil }
-                let isDamaged = now.members.contains(where: isLost) || targets[partition].count > now.members.count
-                guard (isDamaged ? .repair : .drain) == wanted else { return nil }
-                return (now.members.count(where: isLive), partition)
-            }
-        }
-        for reason in [MovePlanner.Reason.repair, .drain] {
-            for (_, partition) in candidates(reason).sorted(by: <) where inFlight < limit {
-                guard let next = partitions[partition].moving(to: targets[partition]), hasQuorum(next) else { continue }
-                take(partition, next, .start(reason))
-            }
-        }
-    }
-
-    /// Evens out in calm times only: everybody is up, and every partition is led under its newest configuration.
-    mutating func rebalance(limit: Int) {
-        guard steps.isEmpty, inFlight < limit,
-            partitions.allSatisfy({ $0.everyone.allSatisfy { isLive($0) } }),
-            partitions.indices.allSatisfy({ input.leaders[$0]?.epoch == partitions[$0].epoch })
-        else { return }
-        let nodes = placementNodes(settledOnly: true)
-        let sets = partitions.map(\.members)
-        // Someone who settles within seconds would change the target: wait.
-        guard input.nodes.allSatisfy({ $0.isSettled || !$0.condition.isLive }),
-            sets.allSatisfy({ set in set.allSatisfy { !draining.contains($0) } }), !isFirstMap(sets, nodes)
-        else { return }
-        let targets = Assignment.balanced(sets, nodes: nodes, replicas: input.policy.replicas)
-        var started = inFlight
-        for partition in partitions.indices where started < limit && targets[partition] != sets[partition] {
-            let now = partitions[partition]
-            guard !now.isJoint, let next = now.moving(to: targets[partition]), next.everyone.allSatisfy(isLive)
-            else { continue }
-            take(partition, next, .start(.rebalance))
-            started += 1
-        }
-    }
-
-    /// The first map is left as it is, although its numbers may differ by more than one where the number of partitions
-    /// is no multiple of the number of nodes.
-    private func isFirstMap(_ sets: [[NodeID]], _ nodes: [PlacementNode]) -> Bool {
-        let taking = nodes.filter(\.accepts)
-        return sets == Assignment.initial(nodes: taking, partitions: sets.count, replicas: input.policy.replicas)
     }
 }

@@ -37,6 +37,7 @@ public enum WebUI {
         javaScript("/read.js", PackageResources.read_js),
         javaScript("/record.js", PackageResources.record_js),
         javaScript("/sse.js", PackageResources.sse_js),
+        javaScript("/work.js", PackageResources.work_js),
         javaScript("/write.js", PackageResources.write_js),
     ]
 

@@ -53,7 +53,10 @@ extension NodeConfiguration {
             ("public_url", .string(publicURL)),
         ]
         if !zone.isEmpty { members.append(("zone", .string(zone))) }
-        members += [("backend", backend.value), ("limits", limits.value), ("log", log.value)]
+        members += [
+            ("weight", .integer(Int64(weight))), ("backend", backend.value), ("limits", limits.value),
+            ("log", log.value),
+        ]
         return .members(members)
     }
 }

@@ -60,6 +60,8 @@ public struct NodeConfiguration: Hashable, Sendable {
     public let publicURL: String
     /// Replicas are kept in different zones where there are enough. Empty: a zone of its own.
     public let zone: String
+    /// Its share of replicas and leaders compared with other nodes, 1 to 10,000. 100 unless configured.
+    public let weight: Int
     public let backend: BackendConfiguration
     public let limits: LimitsConfiguration
     public let log: LogConfiguration

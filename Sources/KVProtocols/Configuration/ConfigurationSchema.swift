@@ -104,6 +104,10 @@ extension ClusterConfiguration {
                     "type": "string", "pattern": "^[a-zA-Z0-9._-]{1,63}$",
                     "description": "Replicas are kept in different zones where there are enough."
                   },
+                  "weight": {
+                    "type": "integer", "minimum": 1, "maximum": 10000, "default": 100,
+                    "description": "Its share of replicas and leaders compared with other nodes; 200 gets twice as many as 100."
+                  },
                   "backend": { "$ref": "#/$defs/backend" },
                   "limits": {
                     "type": "object",

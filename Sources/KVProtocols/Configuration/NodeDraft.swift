@@ -7,9 +7,10 @@ struct NodeDraft {
     private(set) var peerListen: Located<NetworkAddress>?
     private(set) var peerAdvertise: Located<NetworkAddress>?
     private(set) var zone: Located<String>?
+    private(set) var weight: Located<Int>?
     private(set) var limits: LimitsConfiguration?
 
-    static let keys = ["name", "peer_listen", "peer_advertise", "zone", "limits"] + ServerDraft.keys
+    static let keys = ["name", "peer_listen", "peer_advertise", "zone", "weight", "limits"] + ServerDraft.keys
 
     init(_ fields: Fields, factories: [BackendFactory], _ problems: inout ProblemLog) {
         name = ClusterDraft.name(fields, &problems)
@@ -18,18 +19,19 @@ struct NodeDraft {
         peerAdvertise = ServerDraft.advertisedAddress(
             "peer_advertise", for: peerListen, "peer_listen", fields, &problems)
         zone = NodeDraft.zone(fields, &problems)
+        weight = fields.integer("weight", in: 1...10_000, default: 100, &problems)
         limits = NodeDraft.limits(fields, &problems)
     }
 
     var value: NodeConfiguration? {
         guard let name, let listen = server.listen, let peerListen, let advertise = server.advertise,
-            let peerAdvertise, let publicURL = server.publicURL, let zone, let backend = server.backend.value,
-            let limits, let log = server.log
+            let peerAdvertise, let publicURL = server.publicURL, let zone, let weight,
+            let backend = server.backend.value, let limits, let log = server.log
         else { return nil }
         return NodeConfiguration(
             name: name.value, listen: listen.value, peerListen: peerListen.value, advertise: advertise.value,
-            peerAdvertise: peerAdvertise.value, publicURL: publicURL.value, zone: zone.value, backend: backend,
-            limits: limits, log: log)
+            peerAdvertise: peerAdvertise.value, publicURL: publicURL.value, zone: zone.value, weight: weight.value,
+            backend: backend, limits: limits, log: log)
     }
 
     private static func zone(_ fields: Fields, _ problems: inout ProblemLog) -> Located<String>? {

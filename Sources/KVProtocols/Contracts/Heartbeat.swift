@@ -21,6 +21,8 @@ public struct Heartbeat: Hashable, Sendable, Codable {
     /// The partitions that this node leads.
     public var leading: [Leading]
     public var version: String
+    /// Its share of replicas compared with other nodes; absent: 100.
+    public var weight: Int?
 
     public struct Health: Hashable, Sendable, Codable {
         /// `false` when the node can't make writes durable: it is then treated as failed.
@@ -43,20 +45,51 @@ public struct Heartbeat: Hashable, Sendable, Codable {
         public var synced: Bool
         /// Members that are known to lag behind, at the moment; empty when all replicas are equal.
         public var lagging: [NodeID]
+        /// Present while keys are compared and copied: in the middle of a move, for a member that lags, or for a new
+        /// leader.
+        public var progress: Progress?
 
-        public init(partition: PartitionID, ballot: Ballot, epoch: UInt64, synced: Bool, lagging: [NodeID]) {
+        public init(
+            partition: PartitionID, ballot: Ballot, epoch: UInt64, synced: Bool, lagging: [NodeID],
+            progress: Progress? = nil
+        ) {
             self.partition = partition
             self.ballot = ballot
             self.epoch = epoch
             self.synced = synced
             self.lagging = lagging
+            self.progress = progress
+        }
+    }
+
+    /// How far the walk through a partition's keys has come.
+    public struct Progress: Hashable, Sendable, Codable {
+        /// Keys that are behind it.
+        public var keys: UInt64
+        /// Keys before it: an estimate, from the mean of the leader's partitions.
+        public var keysLeft: UInt64
+        /// What those keys take up: estimates, from the mean of the leader's records on disk.
+        public var bytes: UInt64
+        public var bytesLeft: UInt64
+
+        public init(keys: UInt64, keysLeft: UInt64, bytes: UInt64, bytesLeft: UInt64) {
+            self.keys = keys
+            self.keysLeft = keysLeft
+            self.bytes = bytes
+            self.bytesLeft = bytesLeft
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case keys, bytes
+            case keysLeft = "keys_left"
+            case bytesLeft = "bytes_left"
         }
     }
 
     public init(
         name: String, node: NodeID, cluster: UInt64, incarnation: UInt64, boot: UInt64, durable: UInt64,
         address: String, peerAddress: String, zone: String, mapEpoch: UInt64, backend: String, health: Health,
-        keys: UInt64, bytesOnDisk: UInt64, leading: [Leading], version: String
+        keys: UInt64, bytesOnDisk: UInt64, leading: [Leading], version: String, weight: Int? = nil
     ) {
         self.name = name
         self.node = node
@@ -74,10 +107,12 @@ public struct Heartbeat: Hashable, Sendable, Codable {
         self.bytesOnDisk = bytesOnDisk
         self.leading = leading
         self.version = version
+        self.weight = weight
     }
 
     private enum CodingKeys: String, CodingKey {
         case name, node, cluster, incarnation, boot, durable, address, zone, backend, health, keys, leading, version
+        case weight
         case peerAddress = "peer_address"
         case mapEpoch = "map_epoch"
         case bytesOnDisk = "bytes_on_disk"

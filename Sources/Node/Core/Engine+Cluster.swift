@@ -9,8 +9,22 @@ extension Engine {
     static let identityName = "identity"
     static let mapName = "map"
 
+    /// How long peers that were never connected may take to be met. No link breaks that never was, so without an end to
+    /// this a leader would count on a peer that died before this node started, and propose what can't be chosen.
+    private static let meetingMilliseconds: UInt64 = 1_000
+
+    var unconnectedPeers: [NodeID] {
+        (map?.nodes ?? []).map(\.id).filter { $0 != identity.node && !connected.contains($0) }
+    }
+
+    func giveUpUnmetPeers() {
+        unmetDeadline = nil
+        for peer in unconnectedPeers { stepAll(.peerLost(peer)) }
+    }
+
     /// Makes the machines of every partition that this node is or was a member of.
     func restoreReplicas() {
+        unmetDeadline = now + Self.meetingMilliseconds
         for index in 0..<settings.partitions {
             let partition = PartitionID(UInt16(index))
             if storage.state(of: partition) != .empty { _ = replica(partition) }
@@ -34,6 +48,7 @@ extension Engine {
     }
 
     private func install(_ map: ClusterMap) {
+        unmetDeadline = now + Self.meetingMilliseconds
         for (index, configuration) in map.partitions.enumerated() {
             let partition = PartitionID(UInt16(index))
             guard replicas[index] != nil || configuration.contains(identity.node) else { continue }
@@ -96,10 +111,24 @@ extension Engine {
                 logger.warning("the storage gives no figures", metadata: ["error": "\(error)"])
             }
         }
+        addProgress(to: &leading, statistics: statistics, partitions: members)
         return EngineReport(
             identity: identity, map: map, durable: storage.durable, failure: storage.failure,
             degradation: storage.degradation, refusal: refusal, statistics: statistics,
             overlayBytes: storage.overlayBytes, replicas: members, leaderless: leaderless, leading: leading,
             leaders: leaders, connected: connected.sorted(), operations: pending.count, counters: counters)
+    }
+
+    /// Says of every partition whose keys are being compared and copied how far that is.
+    private func addProgress(to leading: inout [Heartbeat.Leading], statistics: StorageStatistics?, partitions: Int) {
+        for index in leading.indices {
+            guard let replica = replicas[Int(leading[index].partition.rawValue)], let walk = replica.machine.walk else {
+                continue
+            }
+            leading[index].progress = Heartbeat.Progress(
+                passed: replica.store.walkCount.keys(behind: walk), walk: walk,
+                nodeKeys: statistics?.backend.keys ?? 0, nodeBytes: statistics?.backend.bytesOnDisk ?? 0,
+                partitions: partitions)
+        }
     }
 }

@@ -38,6 +38,8 @@ final class Engine {
     var map: ClusterMap?
     var replicas: [Replica?]
     var connected: Set<NodeID> = []
+    /// When peers that were never met since this start count as lost.
+    var unmetDeadline: UInt64?
     /// Why the controller turned this node away.
     var refusal: String?
 
@@ -90,6 +92,7 @@ final class Engine {
         for command in batch { handle(command) }
         if now >= lastMachineTick + 50 { tickMachines() }
         if now >= lastDeadlineCheck + 20 { checkDeadlines() }
+        if let deadline = unmetDeadline, now >= deadline { giveUpUnmetPeers() }
         retryWaiting()
         storage.tick(nowMilliseconds: now)
         settle()
@@ -190,6 +193,9 @@ final class Engine {
             store: store)
         let replica = Replica(machine: machine, store: store)
         replicas[index] = replica
+        if unmetDeadline == nil {
+            for peer in unconnectedPeers { step(partition, .peerLost(peer)) }
+        }
         return replica
     }
 

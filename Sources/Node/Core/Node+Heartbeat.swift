@@ -63,7 +63,7 @@ extension Node {
             address: settings.address, peerAddress: settings.peerAddress, zone: settings.zone,
             mapEpoch: report.map?.epoch ?? 0, backend: settings.backend, health: health(report),
             keys: report.statistics?.backend.keys ?? 0, bytesOnDisk: report.statistics?.backend.bytesOnDisk ?? 0,
-            leading: report.leading, version: settings.version)
+            leading: report.leading, version: settings.version, weight: settings.weight)
     }
 
     func health(_ report: EngineReport) -> Heartbeat.Health {

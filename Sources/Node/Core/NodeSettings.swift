@@ -11,6 +11,8 @@ public struct NodeSettings: Sendable {
     public var address: String
     public var peerAddress: String
     public var zone: String
+    /// Its share of replicas compared with other nodes; `nil`: the standard.
+    public var weight: Int?
     /// The type of the backend, for people.
     public var backend: String
     public var heartbeatMilliseconds: UInt64
@@ -22,7 +24,7 @@ public struct NodeSettings: Sendable {
 
     public init(
         name: String, clusterName: String, policy: ReplicationPolicy, partitions: Int, address: String,
-        peerAddress: String, zone: String, backend: String, heartbeatMilliseconds: UInt64 = 500,
+        peerAddress: String, zone: String, weight: Int? = nil, backend: String, heartbeatMilliseconds: UInt64 = 500,
         maximumValueLength: Int = 1 << 20, maximumOperations: Int = 20_000, version: String,
         machine: MachineSettings = MachineSettings()
     ) {
@@ -33,6 +35,7 @@ public struct NodeSettings: Sendable {
         self.address = address
         self.peerAddress = peerAddress
         self.zone = zone
+        self.weight = weight
         self.backend = backend
         self.heartbeatMilliseconds = heartbeatMilliseconds
         self.maximumValueLength = maximumValueLength

@@ -10,8 +10,12 @@ struct PartitionStore: ReplicaStore {
     private var savedAt: UInt64 = 0
     /// A record was replaced whose version could not be read: the digest must be computed anew.
     var isDigestDoubtful = false
+    /// How far walks have come, for people.
+    let walkCount = WalkCount()
     /// Keys looked at per page of a walk: bounds how long a page keeps the engine.
     private static let walkPage = 512
+    /// The same for the search for tombstones, which may take its time.
+    private static let searchPage = 64
 
     init(partition: PartitionID, storage: NodeStorage) {
         self.partition = partition
@@ -21,6 +25,7 @@ struct PartitionStore: ReplicaStore {
     var state: PartitionState { storage.state(of: partition) }
     var isStateDurable: Bool { storage.durable >= savedAt }
     var digest: PartitionDigest { storage.digest(of: partition) }
+    var digestSeed: UInt64 { storage.digestSeed }
 
     func version(of key: Key) -> Found<Version> {
         do {
@@ -57,6 +62,11 @@ struct PartitionStore: ReplicaStore {
         savedAt = storage.appended
     }
 
+    func lastChanges(limit: Int) -> [Recollection.Entry] {
+        let versions = storage.overlaid(partition).sorted { ($0.version ?? .zero) < ($1.version ?? .zero) }
+        return versions.suffix(limit).map { Recollection.Entry(key: $0.key, version: $0.version) }
+    }
+
     func walk(buckets: UInt64, after: Key?) -> WalkPage? {
         let request = ScanRequest(partition: partition, after: after, limit: Self.walkPage, values: false)
         let page: ScanPage
@@ -69,6 +79,24 @@ struct PartitionStore: ReplicaStore {
         for entry in page.entries where buckets & (1 << UInt64(PartitionDigest.bucket(of: entry.key))) != 0 {
             // What fails verification is there but unknown: it must not pass for absent.
             entries.append(WalkPage.Entry(key: entry.key, version: entry.record?.version ?? .zero))
+        }
+        let result = WalkPage(entries: entries, next: page.isLast ? nil : page.entries.last?.key)
+        walkCount.read(result, after: after)
+        return result
+    }
+
+    func tombstones(after: Key?) -> WalkPage? {
+        guard storage.scansInOrder else { return nil }
+        let request = ScanRequest(partition: partition, after: after, limit: Self.searchPage, values: false)
+        let page: ScanPage
+        do {
+            page = try storage.scan(request)
+        } catch {
+            return nil  // the storage keeps the reason; the tombstones stay
+        }
+        let entries = page.entries.compactMap { entry -> WalkPage.Entry? in
+            guard let record = entry.record, record.isTombstone else { return nil }
+            return WalkPage.Entry(key: entry.key, version: record.version)
         }
         return WalkPage(entries: entries, next: page.isLast ? nil : page.entries.last?.key)
     }

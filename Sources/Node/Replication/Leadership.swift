@@ -82,6 +82,10 @@ struct Leadership: Sendable {
     var repair: Repair?
     var burials: [Key: Burial] = [:]
     var buriedAt: UInt64
+    /// The search for tombstones of earlier leaders, until it is over.
+    var search: TombstoneSearch? = TombstoneSearch()
+    /// A tombstone found no place among `burials`: another search will find it.
+    var hasMissedTombstones = false
     var comparedAt: UInt64
 
     init(ballot: Ballot, mine: Electorate.Set, digestBefore: PartitionDigest, members: Int, now: UInt64) {
@@ -161,6 +165,9 @@ struct Leadership: Sendable {
 
 /// Asking the members what they hold of one key (rule 3).
 struct KeyQuery: Sendable {
+    /// Numbers the questions about a key: an answer to an earlier one may be from before this leader wrote it, and must not
+    /// count as one to this, which asks because what was written here can't be read any more.
+    let round: UInt64
     var answered: Electorate.Set = 0
     var records: [Int: Record] = [:]
     var sentAt: UInt64
@@ -183,16 +190,30 @@ struct PeerProgress: Sendable {
     var isInSync: Bool { hasPromised && suspectBuckets == 0 }
 }
 
-/// Bringing one member up to date: a walk, in step, through the buckets in which it may lack something.
+/// Bringing one member up to date, in the buckets in which it may lack something: first what changed last is compared,
+/// then the buckets that differ beyond it are walked, in step.
 struct Repair: Sendable {
     let member: Int
     let buckets: UInt64
+    /// The keys that it was asked for first, until it answers.
+    var asked: [Key]?
+    /// What it holds of what changed last, until that is compared; the last first.
+    var listed: [Recollection.Entry] = []
+    /// The buckets in which it differs in other keys than those.
+    var walking: UInt64 = 0
     var round: UInt64
     var after: Key?
     var isWalked = false
     /// Copies that it has not confirmed.
     var copies: [Key: Version] = [:]
     var sentAt: UInt64
+}
+
+/// Looking through what the leader holds for tombstones that an earlier leader left.
+struct TombstoneSearch: Sendable {
+    var after: Key?
+    /// When the last page was read.
+    var pageAt: UInt64 = 0
 }
 
 /// A tombstone on its way out (rule 9).

@@ -68,6 +68,8 @@ public struct MachineSettings: Hashable, Sendable {
     public var maximumTail = 1_024
     /// Keys being settled or copied at the same time during a sync.
     public var syncWindow = 128
+    /// The last changes remembered per partition; beyond them a walk is needed to find in which keys members differ.
+    public var recentChanges = 512
 
     public init() {}
 }

@@ -39,14 +39,19 @@ public enum Message: Hashable, Sendable {
     case confirm(round: UInt64)
     case confirmed(round: UInt64)
     /// What do you hold of this key?
-    case query(Key)
-    case known(Key, Record?)
+    case query(round: UInt64, Key)
+    case known(round: UInt64, Key, Record?)
     /// What is your digest now?
     case digest(round: UInt64)
     case digested(round: UInt64, PartitionDigest)
     /// Which versions do you hold in these buckets (bit i is bucket i) after this key?
     case walk(round: UInt64, buckets: UInt64, after: Key?)
     case walked(round: UInt64, WalkPage)
+    /// What do you hold of the keys that you changed last in these buckets, and of `keys`? `asPromised`: what did you
+    /// hold when you promised the header's ballot?
+    case recall(round: UInt64, buckets: UInt64, asPromised: Bool, keys: [Key])
+    /// `nil`: it can't be told any more.
+    case recalled(round: UInt64, Recollection?)
     /// When you hold exactly this tombstone, say so.
     case buried(Key, Version)
     case burial(Key, Version, holds: Bool)

@@ -8,8 +8,9 @@ public enum Operation: Hashable, Sendable {
     case delete(Key, Condition)
     /// Adds to a decimal number in the value; an absent key counts as 0. Keeps the expiry.
     case increment(Key, by: Int64)
-    /// Answered with `.passed` once this leader was confirmed after the operation arrived, every key is known, and all
-    /// that was proposed before it is chosen: whatever its store showed before the barrier is then chosen.
+    /// Answered with `.passed` once this leader was confirmed after the operation arrived, and all that was proposed
+    /// before it is chosen: what its store showed at that moment was the newest there is. Refused with `.electing`
+    /// while not every key is known.
     case barrier
 
     /// Whether it may change something: then a lost answer makes its outcome unknown.

@@ -4,12 +4,38 @@ import KVProtocols
 extension PartitionMachine {
     private static let maximumBurials = 256
 
-    /// Remembers a chosen tombstone as a candidate; what finds no place is found by a later delete or stays.
+    /// Remembers a tombstone as a candidate; what finds no place is found by a search.
     mutating func buryLater(_ key: Key, _ version: Version, now: UInt64) {
         guard let count = leadership?.burials.count,
             count < Self.maximumBurials || leadership?.burials[key] != nil
-        else { return }
+        else {
+            leadership?.hasMissedTombstones = true
+            return
+        }
         leadership?.burials[key] = Burial(version: version, askedAt: now)
+    }
+
+    /// Looks at a page of the own store for tombstones that outlived the leader that wrote them. Once per leadership,
+    /// and again when some found no place: what this leader deletes itself is a candidate without. Slow on purpose.
+    mutating func tickTombstoneSearch<Store: ReplicaStore>(now: UInt64, store: Store) {
+        guard let leadership, leadership.isComplete, leadership.closing == nil, leadership.repair == nil,
+            !state.configuration.isJoint, reachable == electorate.everyone,
+            leadership.burials.count <= Self.maximumBurials / 2
+        else { return }
+        guard var search = leadership.search else {
+            guard leadership.hasMissedTombstones else { return }
+            self.leadership?.hasMissedTombstones = false
+            self.leadership?.search = TombstoneSearch(pageAt: now)
+            return
+        }
+        guard now >= search.pageAt + settings.electionTimeout else { return }
+        let page = store.tombstones(after: search.after)
+        for entry in page?.entries ?? [] where leadership.burials[entry.key] == nil {
+            buryLater(entry.key, entry.version, now: now)
+        }
+        search.after = page?.next
+        search.pageAt = now
+        self.leadership?.search = search.after == nil ? nil : search
     }
 
     mutating func tickBurials<Store: ReplicaStore>(now: UInt64, store: inout Store, output: inout Output) {
@@ -50,7 +76,7 @@ extension PartitionMachine {
         store.save(state)
         for (key, version) in tombstones {
             leadership?.burials[key] = nil
-            store.purge(key, replacing: version)
+            purge(key, replacing: version, store: &store)
             for node in electorate.nodes where node != me {
                 output.afterPersist.append(Outgoing(to: node, header: header, message: .purge(key, version)))
             }

@@ -22,7 +22,7 @@ extension PartitionMachine {
         guard configuration.epoch > old.epoch else { return }
         let led = leadership != nil
         stepDown(output: &output)
-        if isStale(under: configuration, knowing: old.epoch, digest: store.digest) { store.wipe() }
+        if isStale(under: configuration, knowing: old.epoch, digest: store.digest) { wipe(store: &store) }
         state.configuration = configuration
         store.save(state)
         electorate = Electorate(configuration, policy: policy)

@@ -88,6 +88,7 @@ extension PartitionMachine {
         let ballot = Ballot(counter: max(highestSeen, state.promised.counter) + 1, node: me)
         highestSeen = ballot.counter
         state.promised = ballot
+        markPromise(store: store)
         store.save(state)
         candidacy = Candidacy(
             phase: .preparing, ballot: ballot, polite: polite, sentAt: now, giveUpAt: now + settings.electionTimeout)
@@ -143,7 +144,7 @@ extension PartitionMachine {
         guard admits(header, from: from, now: now, store: &store, output: &output) else { return }
         // A leader that takes in a late member prepares it under the ballot by which it leads already.
         electionAt = max(electionAt, now + settings.electionTimeout / 2 + random.below(settings.electionTimeout / 2))
-        replyAfterPersist(.promised(store.digest), to: from, header, output: &output)
+        replyAfterPersist(.promised(digestAtPromise(store: store)), to: from, header, output: &output)
     }
 
     /// Whether a leader other than the candidate was heard a short while ago, and its connection is not closed.

@@ -37,25 +37,28 @@ extension PartitionMachine {
         _ key: Key, now: UInt64, store: inout Store, output: inout Output
     ) {
         guard leadership?.queries[key] == nil, leadership?.copies[key] == nil else { return }
-        leadership?.queries[key] = KeyQuery(sentAt: now)
+        lastQueryRound += 1
+        leadership?.queries[key] = KeyQuery(round: lastQueryRound, sentAt: now)
         ask(key, store: store, output: &output)
     }
 
     private func ask<Store: ReplicaStore>(_ key: Key, store: Store, output: inout Output) {
-        let answered = leadership?.queries[key]?.answered ?? 0
-        sendToOthers(of: ~answered, .query(key), output: &output)
+        guard let query = leadership?.queries[key] else { return }
+        sendToOthers(of: ~query.answered, .query(round: query.round, key), output: &output)
         // The own answer counts once what it shows is durable, like everybody's.
         switch store.record(of: key) {
-        case .found(let record): replyAfterPersist(.known(key, record), to: me, header, output: &output)
-        case .absent: replyAfterPersist(.known(key, nil), to: me, header, output: &output)
+        case .found(let record):
+            replyAfterPersist(.known(round: query.round, key, record), to: me, header, output: &output)
+        case .absent: replyAfterPersist(.known(round: query.round, key, nil), to: me, header, output: &output)
         case .damaged: break
         }
     }
 
     mutating func known<Store: ReplicaStore>(
-        _ key: Key, _ record: Record?, by index: Int, now: UInt64, store: inout Store, output: inout Output
+        _ round: UInt64, _ key: Key, _ record: Record?, by index: Int, now: UInt64, store: inout Store,
+        output: inout Output
     ) {
-        guard leadership?.queries[key] != nil else { return }
+        guard leadership?.queries[key]?.round == round else { return }
         leadership?.queries[key]?.answered |= 1 << Electorate.Set(index)
         leadership?.queries[key]?.records[index] = record
         guard let query = leadership?.queries[key] else { return }

@@ -36,7 +36,7 @@ extension PartitionMachine {
         leadership?.unchosen += 1
         leadership?.newestInFlight[key] = sequence
         sendToOthers(.accept(key, record), output: &output)
-        store.put(key, record, replacing: store.version(of: key).value)
+        put(key, record, replacing: store.version(of: key), store: &store)
         replyAfterPersist(.accepted(sequence: sequence), to: me, header, output: &output)
     }
 
@@ -66,12 +66,14 @@ extension PartitionMachine {
             accepted(sequence, by: index, now: now, store: &store, output: &output)
         case .confirmed(let round):
             confirmed(round, by: index, now: now, store: &store, output: &output)
-        case .known(let key, let record):
-            known(key, record, by: index, now: now, store: &store, output: &output)
+        case .known(let round, let key, let record):
+            known(round, key, record, by: index, now: now, store: &store, output: &output)
         case .copied(let key, let version):
             copied(key, version, by: index, now: now, store: &store, output: &output)
         case .walked(let round, let page):
             walked(round, page, by: index, now: now, store: &store, output: &output)
+        case .recalled(let round, let answer):
+            recalled(round, answer, by: index, now: now, store: &store, output: &output)
         case .digested(let round, let digest):
             digested(round, digest, by: index, now: now, store: &store, output: &output)
         case .burial(let key, let version, let holds):
@@ -147,6 +149,7 @@ extension PartitionMachine {
         tickSync(now: now, store: &store, output: &output)
         startSyncIfPossible(now: now, store: &store, output: &output)
         tickRepair(now: now, store: &store, output: &output)
+        tickTombstoneSearch(now: now, store: store)
         tickBurials(now: now, store: &store, output: &output)
         closeIfDrained(now: now, store: &store, output: &output)
     }

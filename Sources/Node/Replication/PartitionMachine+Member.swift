@@ -11,7 +11,7 @@ extension PartitionMachine {
             canvassed(configuration, header, from: from, polite: polite, now: now, store: &store, output: &output)
         case .prepare(let configuration, let polite):
             prepared(configuration, header, from: from, polite: polite, now: now, store: &store, output: &output)
-        case .accept, .copy, .confirm, .query, .digest, .walk, .buried, .purge:
+        case .accept, .copy, .confirm, .query, .digest, .walk, .recall, .buried, .purge:
             obey(message, header, from: from, now: now, store: &store, output: &output)
         case .wishToLead:
             wishedToLead(from: from, header, now: now, output: &output)
@@ -25,7 +25,8 @@ extension PartitionMachine {
             }
         case .install(let configuration):
             consider(configuration, now: now, store: &store, output: &output)
-        case .supported, .promised, .accepted, .copied, .confirmed, .known, .digested, .walked, .burial, .rejected:
+        case .supported, .promised, .accepted, .copied, .confirmed, .known, .digested, .walked, .recalled, .burial,
+            .rejected:
             answered(message, header, from: from, now: now, store: &store, output: &output)
         }
     }
@@ -55,8 +56,10 @@ extension PartitionMachine {
             return false
         }
         if header.ballot > state.promised || header.purgeEpoch > state.purgeEpoch {
-            if header.ballot > state.promised, from != me { stepDown(output: &output) }
+            let isRaised = header.ballot > state.promised
+            if isRaised, from != me { stepDown(output: &output) }
             state.promised = header.ballot
+            if isRaised { markPromise(store: store) }
             state.purgeEpoch = header.purgeEpoch
             store.save(state)
         }
@@ -85,10 +88,11 @@ extension PartitionMachine {
             } else {
                 replyAfterPersist(.confirmed(round: round), to: from, header, output: &output)
             }
-        case .query(let key):
+        case .query(let round, let key):
             switch store.record(of: key) {
-            case .found(let record): replyAfterPersist(.known(key, record), to: from, header, output: &output)
-            case .absent: replyAfterPersist(.known(key, nil), to: from, header, output: &output)
+            case .found(let record):
+                replyAfterPersist(.known(round: round, key, record), to: from, header, output: &output)
+            case .absent: replyAfterPersist(.known(round: round, key, nil), to: from, header, output: &output)
             case .damaged: break  // neither present nor absent: no vote
             }
         case .digest(let round):
@@ -96,6 +100,10 @@ extension PartitionMachine {
         case .walk(let round, let buckets, let after):
             guard let page = store.walk(buckets: buckets, after: after) else { return }
             replyAfterPersist(.walked(round: round, page), to: from, header, output: &output)
+        case .recall(let round, let buckets, let asPromised, let keys):
+            let answer = recollect(
+                buckets: buckets, keys: keys, asOf: asPromised ? header.ballot : nil, store: store)
+            replyAfterPersist(.recalled(round: round, answer), to: from, header, output: &output)
         case .buried(let key, let version):
             let holds =
                 if let record = store.record(of: key).value {
@@ -104,7 +112,7 @@ extension PartitionMachine {
             replyAfterPersist(.burial(key, version, holds: holds), to: from, header, output: &output)
         case .purge(let key, let version):
             if let record = store.record(of: key).value, record.isTombstone, record.version == version {
-                store.purge(key, replacing: version)
+                purge(key, replacing: version, store: &store)
             }
         default:
             break
@@ -113,16 +121,17 @@ extension PartitionMachine {
 
     /// Stores a record unless the same or a newer one is there. A damaged one is replaced: its version is unknown, and
     /// a chosen newer one is on a quorum of others.
-    func storeIfNewer<Store: ReplicaStore>(_ key: Key, _ record: Record, store: inout Store) {
-        switch store.version(of: key) {
+    mutating func storeIfNewer<Store: ReplicaStore>(_ key: Key, _ record: Record, store: inout Store) {
+        let held = store.version(of: key)
+        switch held {
         case .found(let have):
             if record.version > have {
-                store.put(key, record, replacing: have)
+                put(key, record, replacing: held, store: &store)
             } else if record.version == have, case .damaged = store.record(of: key) {
-                store.put(key, record, replacing: have)
+                put(key, record, replacing: held, store: &store)
             }
         case .absent, .damaged:
-            store.put(key, record, replacing: nil)
+            put(key, record, replacing: held, store: &store)
         }
     }
 

@@ -4,10 +4,10 @@ import KVProtocols
 extension PartitionMachine {
     mutating func tickRepair<Store: ReplicaStore>(now: UInt64, store: inout Store, output: inout Output) {
         guard leadership?.isComplete == true, leadership?.closing == nil else { return }
-        if leadership?.repair == nil { startRepair(now: now, output: &output) }
+        if leadership?.repair == nil { startRepair(now: now, store: store, output: &output) }
         if let repair = leadership?.repair, now >= repair.sentAt + settings.retransmit {
             leadership?.repair?.sentAt = now
-            if !repair.isWalked { askForPage(output: &output) }
+            if !repair.isWalked { ask(repair, output: &output) }
             for key in repair.copies.keys.sorted() {
                 guard case .found(let record) = store.record(of: key) else {
                     // Purged meanwhile, or damaged: the next comparison tells.
@@ -18,11 +18,13 @@ extension PartitionMachine {
                 send(.copy(key, record), to: electorate.nodes[repair.member], output: &output)
             }
         }
-        if leadership?.repair?.isWalked == true { continueRepair(output: &output) }
+        if let repair = leadership?.repair, repair.isWalked || repair.walking == 0 || !repair.listed.isEmpty {
+            continueRepair(now: now, store: &store, output: &output)
+        }
         compareDigests(now: now, output: &output)
     }
 
-    private mutating func startRepair(now: UInt64, output: inout Output) {
+    private mutating func startRepair<Store: ReplicaStore>(now: UInt64, store: Store, output: inout Output) {
         guard let peers = leadership?.peers else { return }
         let reachable = reachable & ~electorate.bit(of: me)
         guard
@@ -31,26 +33,70 @@ extension PartitionMachine {
                     && reachable & (1 << Electorate.Set(index)) != 0
             })
         else { return }
-        let round = newWalkRound()
-        leadership?.repair = Repair(
-            member: member, buckets: peers[member].suspectBuckets, round: round, sentAt: now)
+        let buckets = peers[member].suspectBuckets
+        // From here on this node can tell what it held when it asked, whatever it writes until the answer.
+        markPromise(store: store)
+        let asked = recent.list(buckets: buckets, atMark: true).map(\.key)
+        let repair = Repair(member: member, buckets: buckets, asked: asked, round: newWalkRound(), sentAt: now)
+        leadership?.repair = repair
         leadership?.peers[member].suspectBuckets = 0
         output.statusChanged = true
-        askForPage(output: &output)
+        ask(repair, output: &output)
     }
 
-    private func askForPage(output: inout Output) {
-        guard let repair = leadership?.repair else { return }
-        send(
-            .walk(round: repair.round, buckets: repair.buckets, after: repair.after),
-            to: electorate.nodes[repair.member], output: &output)
+    private func ask(_ repair: Repair, output: inout Output) {
+        let question: Message
+        if let keys = repair.asked {
+            question = .recall(round: repair.round, buckets: repair.buckets, asPromised: false, keys: keys)
+        } else {
+            guard repair.listed.isEmpty, repair.walking != 0 else { return }
+            question = .walk(round: repair.round, buckets: repair.walking, after: repair.after)
+        }
+        send(question, to: electorate.nodes[repair.member], output: &output)
+    }
+
+    /// What the member holds of the keys that changed last, there or here, and the digest of all it holds. Whatever
+    /// this node wrote since it asked is either among them or not there yet; its own side is taken as it was then.
+    mutating func recalledForRepair<Store: ReplicaStore>(
+        _ round: UInt64, _ theirs: Recollection?, by index: Int, now: UInt64, store: inout Store,
+        output: inout Output
+    ) {
+        guard let repair = leadership?.repair, repair.round == round, repair.member == index, let asked = repair.asked
+        else { return }
+        leadership?.repair?.asked = nil
+        leadership?.repair?.walking = repair.buckets
+        if let theirs, let ballot = leadership?.ballot, case let keys = theirs.entries.map(\.key),
+            Set(keys).isSuperset(of: asked),
+            let ours = recollect(buckets: 0, keys: keys, asOf: ballot, store: store)
+        {
+            let seed = store.digestSeed
+            let rest = Recall.Held(ours).rest(without: keys, seed: seed)
+            let differing = rest.differing(from: Recall.Held(theirs).rest(without: keys, seed: seed))
+            leadership?.repair?.walking = repair.buckets & differing
+            leadership?.repair?.listed = theirs.entries.sorted { $1.key < $0.key }
+        }
+        continueRepair(now: now, store: &store, output: &output)
+    }
+
+    /// Compares what changed last, as much at a time as a page of a walk.
+    private mutating func repairListed<Store: ReplicaStore>(
+        now: UInt64, store: inout Store, output: inout Output
+    ) {
+        var bytes = 0
+        while let copies = leadership?.repair?.copies.count, copies < settings.syncWindow, bytes <= 4 << 20,
+            let entry = leadership?.repair?.listed.popLast()
+        {
+            guard store.version(of: entry.key).known != entry.version else { continue }
+            bytes += repairKey(entry.key, their: entry.version, now: now, store: &store, output: &output)
+        }
     }
 
     mutating func walkedForRepair<Store: ReplicaStore>(
         _ round: UInt64, _ theirs: WalkPage, by index: Int, now: UInt64, store: inout Store, output: inout Output
     ) {
         guard let repair = leadership?.repair, repair.round == round, repair.member == index, !repair.isWalked,
-            let ours = store.walk(buckets: repair.buckets, after: repair.after)
+            repair.asked == nil, repair.listed.isEmpty,
+            let ours = store.walk(buckets: repair.walking, after: repair.after)
         else { return }
         let reach = [ours.next, theirs.next].compactMap { $0 }.min()
         var horizon = reach
@@ -67,7 +113,7 @@ extension PartitionMachine {
         let nextRound = newWalkRound()
         leadership?.repair?.round = nextRound
         leadership?.repair?.sentAt = now
-        continueRepair(output: &output)
+        continueRepair(now: now, store: &store, output: &output)
     }
 
     private static func pair(
@@ -119,16 +165,21 @@ extension PartitionMachine {
     ) {
         guard leadership?.repair?.member == index, leadership?.repair?.copies[key] == version else { return }
         leadership?.repair?.copies[key] = nil
-        continueRepair(output: &output)
+        continueRepair(now: now, store: &store, output: &output)
     }
 
-    private mutating func continueRepair(output: inout Output) {
-        guard let repair = leadership?.repair, repair.copies.isEmpty else { return }
-        if repair.isWalked {
+    private mutating func continueRepair<Store: ReplicaStore>(
+        now: UInt64, store: inout Store, output: inout Output
+    ) {
+        if leadership?.repair?.copies.isEmpty == true { repairListed(now: now, store: &store, output: &output) }
+        guard let repair = leadership?.repair, repair.copies.isEmpty, repair.asked == nil, repair.listed.isEmpty else {
+            return
+        }
+        if repair.isWalked || repair.walking == 0 {
             leadership?.repair = nil
             output.statusChanged = true
         } else {
-            askForPage(output: &output)
+            ask(repair, output: &output)
         }
     }
 

@@ -1,10 +1,20 @@
 import KVProtocols
 
-/// A leader's way to know every key (rule 7): a walk, in step, through the buckets in which the members that promised differ.
+/// A leader's way to know every key (rule 7), where the digests of the members that promised differ: first what changed
+/// last is compared, then the buckets that differ beyond it are walked, in step.
 struct Sync: Sendable {
     /// Indices of the members that walk, this node included.
     let participants: Electorate.Set
+    /// In which they differ.
     let buckets: UInt64
+    /// What they are asked for first.
+    var recall: Recall?
+    /// What they said, until it is compared; the last first.
+    var listed: [Listed] = []
+    var isComparing = false
+    /// The buckets in which they differ in other keys than those.
+    var walking: UInt64
+    var isWalking = false
     /// Numbers the questions, so that an answer to an earlier one can't be taken for one to this.
     var round: UInt64
     var after: Key?
@@ -13,6 +23,12 @@ struct Sync: Sendable {
     var isWalked = false
     /// Keys on their way to be known; the walk waits when there are too many.
     var unsettled: Set<Key> = []
+
+    /// A key, and who holds which version of it.
+    struct Listed: Sendable {
+        let key: Key
+        let held: [(Int, Version)]
+    }
 }
 
 extension PartitionMachine {
@@ -37,8 +53,9 @@ extension PartitionMachine {
         }
         guard buckets != 0 else { return completed(now: now, store: &store, output: &output) }
         let round = newWalkRound()
-        leadership?.sync = Sync(participants: participants, buckets: buckets, round: round, sentAt: now)
-        askForPages(store: store, output: &output)
+        leadership?.sync = Sync(
+            participants: participants, buckets: buckets, walking: buckets, round: round, sentAt: now)
+        startRecall(now: now, store: &store, output: &output)
     }
 
     mutating func restartSync<Store: ReplicaStore>(
@@ -73,13 +90,27 @@ extension PartitionMachine {
         return lastWalkRound
     }
 
+    /// Leaves no other way than to look at every key of these buckets.
+    mutating func beginWalk<Store: ReplicaStore>(
+        _ buckets: UInt64, now: UInt64, store: Store, output: inout Output
+    ) {
+        leadership?.sync?.recall = nil
+        leadership?.sync?.walking = buckets
+        leadership?.sync?.isWalking = true
+        leadership?.sync?.isWalked = buckets == 0
+        let round = newWalkRound()
+        leadership?.sync?.round = round
+        leadership?.sync?.sentAt = now
+        if buckets != 0 { askForPages(store: store, output: &output) }
+    }
+
     private func askForPages<Store: ReplicaStore>(store: Store, output: inout Output) {
         guard let sync = leadership?.sync else { return }
-        let question = Message.walk(round: sync.round, buckets: sync.buckets, after: sync.after)
+        let question = Message.walk(round: sync.round, buckets: sync.walking, after: sync.after)
         for (index, node) in electorate.nodes.enumerated()
         where sync.participants & (1 << Electorate.Set(index)) != 0 && sync.pages[index] == nil {
             if node == me {
-                guard let page = store.walk(buckets: sync.buckets, after: sync.after) else { continue }
+                guard let page = store.walk(buckets: sync.walking, after: sync.after) else { continue }
                 replyAfterPersist(.walked(round: sync.round, page), to: me, header, output: &output)
             } else {
                 send(question, to: node, output: &output)
@@ -93,7 +124,7 @@ extension PartitionMachine {
         guard leadership?.sync?.round == round else {
             return walkedForRepair(round, page, by: index, now: now, store: &store, output: &output)
         }
-        guard let sync = leadership?.sync, !sync.isWalked,
+        guard let sync = leadership?.sync, sync.isWalking, !sync.isWalked,
             sync.participants & (1 << Electorate.Set(index)) != 0
         else { return }
         leadership?.sync?.pages[index] = page
@@ -149,7 +180,7 @@ extension PartitionMachine {
     }
 
     /// Rule 3 on versions alone. The value comes from the own store when that has the newest, otherwise by a query.
-    private mutating func compare<Store: ReplicaStore>(
+    mutating func compare<Store: ReplicaStore>(
         _ key: Key, _ held: [(Int, Version)], among participants: Electorate.Set, now: UInt64, store: inout Store,
         output: inout Output
     ) {
@@ -179,14 +210,16 @@ extension PartitionMachine {
         _ key: Key, now: UInt64, store: inout Store, output: inout Output
     ) {
         guard leadership?.sync != nil, leadership?.sync?.unsettled.remove(key) != nil else { return }
+        guard leadership?.sync?.isComparing == false else { return }
+        compareListed(now: now, store: &store, output: &output)
         comparePages(now: now, store: &store, output: &output)
         completeIfSettled(now: now, store: &store, output: &output)
     }
 
-    private mutating func completeIfSettled<Store: ReplicaStore>(
+    mutating func completeIfSettled<Store: ReplicaStore>(
         now: UInt64, store: inout Store, output: inout Output
     ) {
-        guard let sync = leadership?.sync, sync.isWalked, sync.unsettled.isEmpty else { return }
+        guard let sync = leadership?.sync, sync.isWalked, !sync.isComparing, sync.unsettled.isEmpty else { return }
         leadership?.sync = nil
         // Whoever walked holds the same now, but for what `suspect` noted on the way.
         completed(now: now, store: &store, output: &output)
@@ -206,7 +239,8 @@ extension PartitionMachine {
         guard let sync = leadership?.sync else { return }
         if !sync.isWalked, now >= sync.sentAt + settings.retransmit {
             leadership?.sync?.sentAt = now
-            askForPages(store: store, output: &output)
+            askForRecollections(output: &output)
+            if sync.isWalking { askForPages(store: store, output: &output) }
         }
         guard now >= sync.sentAt + settings.retransmit || sync.isWalked else { return }
         // A key whose settling was given up, by a refused write or a lost query, is asked for again.

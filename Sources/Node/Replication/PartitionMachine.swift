@@ -27,8 +27,11 @@ public struct PartitionMachine: Sendable {
     /// Peers whose connection closed, ascending.
     var lost: [NodeID] = []
     var lastWishAt: UInt64
-    /// Numbers the questions of walks.
+    /// Numbers the questions of recalls and walks.
     var lastWalkRound: UInt64 = 0
+    /// Numbers the questions about single keys.
+    var lastQueryRound: UInt64 = 0
+    var recent: RecentChanges
 
     /// - Parameter seed: differs per node and partition, so that back-offs differ.
     public init<Store: ReplicaStore>(
@@ -44,6 +47,8 @@ public struct PartitionMachine: Sendable {
         electionAt = now
         highestSeen = store.state.promised.counter
         lastWishAt = now
+        recent = RecentChanges(
+            capacity: settings.recentChanges, last: store.lastChanges(limit: settings.recentChanges))
         scheduleElection(now: now, first: true)
     }
 

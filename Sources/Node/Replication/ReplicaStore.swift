@@ -10,6 +10,8 @@ public protocol ReplicaStore {
     var isStateDurable: Bool { get }
     /// Of everything put and not purged.
     var digest: PartitionDigest { get }
+    /// The key of the digest's hash: the same on every member.
+    var digestSeed: UInt64 { get }
 
     func version(of key: Key) -> Found<Version>
     func record(of key: Key) -> Found<Record>
@@ -21,9 +23,17 @@ public protocol ReplicaStore {
     /// Forgets every record; the state stays as saved.
     mutating func wipe()
 
+    /// At most `limit` of the keys that changed last before a restart, each once, with the version that is held; the
+    /// latest last. As far as that is easy to tell: what is missing costs a walk.
+    func lastChanges(limit: Int) -> [Recollection.Entry]
+
     /// The versions in these buckets after `after`, in ascending order of key. Looks at a bounded number of keys per
     /// call: a page may be empty and have a `next`. `nil` when the store can't be read.
     func walk(buckets: UInt64, after: Key?) -> WalkPage?
+
+    /// The tombstones after `after`, in ascending order of key, in pages as a walk's but of fewer keys. `nil` when the
+    /// store can't be read, or a page would cost more than the keys that it looks at.
+    func tombstones(after: Key?) -> WalkPage?
 }
 
 /// The answer of a store.

@@ -1,8 +1,3 @@
-#if canImport(Glibc)
-internal import Glibc
-#else
-internal import Darwin
-#endif
 public import KVProtocols
 
 /// A node's folder on a disk: opened by one process at a time, readable by its owner alone, and marked with the type of
@@ -10,10 +5,10 @@ public import KVProtocols
 ///
 /// Layout: the backend's files directly inside, the node's own in `.kv`: `lock` (held with `flock`, contains the
 /// process id), `backend` (the marker) and `journal`.
-///
-/// `@unchecked Sendable`: `lock` changes only in `release`, which the owner calls once, at the end.
-public final class DataFolder: @unchecked Sendable {
+public final class DataFolder: Sendable {
     private static let markerFormat = "kv-data-folder 1"
+    private static let markerName = "backend"
+    private static let newMarkerName = "backend.new"
 
     /// As given to `init`.
     public let path: String
@@ -21,58 +16,72 @@ public final class DataFolder: @unchecked Sendable {
     public let backendType: String
     /// Drawn when the folder was created.
     public let identity: UInt64
-    private var lock: Int32
+    let disk: any StorageDisk
+    private let lock: any StorageLock
 
     /// Opens the folder, creating it (mode 0700, with missing parents) when there is none.
     /// - Throws: `.invalid` when other users may enter the folder, `.inUse` when a process has it open, `.foreign` when it
-    ///   holds another backend's or somebody else's files, `.full`, `.readOnly`, `.io`.
-    public init(path: String, backendType: String) throws(StorageError) {
+    ///   holds another backend's or somebody else's files, `.damaged` when its marker is gone or can't be read, `.full`,
+    ///   `.readOnly`, `.io`.
+    public convenience init(path: String, backendType: String) throws(StorageError) {
+        try self.init(
+            path: path, backendType: backendType, disk: SystemDisk(), newIdentity: UInt64.random(in: 1...UInt64.max))
+    }
+
+    init(
+        path: String, backendType: String, disk: any StorageDisk, newIdentity: @autoclosure () -> UInt64
+    ) throws(StorageError) {
         self.path = path
         self.backendType = backendType
-        try DataFolder.createFolder(path)
-        try DataFolder.checkMode(path)
+        self.disk = disk
+        try DataFolder.makeDurable(path, disk)
+        try DataFolder.checkPermissions(path, disk)
         let hidden = "\(path)/.kv"
-        let isNew = try !DataFolder.exists("\(hidden)/backend")
-        if isNew { try DataFolder.requireUnused(path) }
-        try DataFolder.createFolder(hidden)
-        lock = try DataFolder.acquireLock("\(hidden)/lock")
+        // Before anything is put into it: somebody's folder is left as it was.
+        try DataFolder.requireOwn(path, disk)
+        try DataFolder.makeDurable(hidden, disk)
+        lock = try disk.lock("\(hidden)/lock")
         do {
-            try DataFolder.createFolder("\(hidden)/journal")
-            if isNew {
-                identity = UInt64.random(in: 1...UInt64.max)
-                try DataFolder.writeMarker(hidden, type: backendType, identity: identity)
+            // Syncs `hidden` in any case, so also the name of a marker whose process died before it could.
+            try DataFolder.makeDurable("\(hidden)/journal", disk)
+            // Only now: another process may have made the marker before it let go of the lock.
+            if try disk.names(in: hidden).contains(DataFolder.markerName) {
+                identity = try DataFolder.readMarker("\(hidden)/\(DataFolder.markerName)", type: backendType, disk)
             } else {
-                identity = try DataFolder.readMarker("\(hidden)/backend", type: backendType)
+                try DataFolder.requireNoJournal("\(hidden)/journal", disk)
+                identity = newIdentity()
+                try DataFolder.writeMarker(hidden, type: backendType, identity: identity, disk)
             }
         } catch {
-            _ = Posix.close(lock)
+            lock.release()
             throw error
         }
     }
 
     deinit { release() }
 
-    var journalPath: String { "\(path)/.kv/journal" }
+    var journal: JournalFolder { JournalFolder(disk: disk, path: "\(path)/.kv/journal") }
 
     /// Lets another process open the folder. Harmless when called again.
-    public func release() {
-        guard lock >= 0 else { return }
-        _ = Posix.close(lock)
-        lock = -1
-    }
+    public func release() { lock.release() }
 
-    private static func createFolder(_ path: String) throws(StorageError) {
-        if mkdir(path, 0o700) == 0 {
-            try Posix.syncFolder(parent(of: path))
-            return
+    /// Makes the folder if there is none. Its name is made durable in either case: whoever made it may not have.
+    private static func makeDurable(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
+        let above = parent(of: path)
+        switch try disk.makeFolder(path) {
+        case .made:
+            try disk.syncFolder(above)
+        case .existed:
+            do {
+                try disk.syncFolder(above)
+            } catch  where error.code == .readOnly {
+                // A folder above that we may not read is not ours: who made this one in it answers for its name.
+            }
+        case .missesParent:
+            guard above != path else { throw StorageError(.io, "could not create the folder", path: path) }
+            try makeDurable(above, disk)
+            try makeDurable(path, disk)
         }
-        if errno == ENOENT {
-            let above = parent(of: path)
-            guard above != path else { throw Posix.error("create the folder", path: path) }
-            try createFolder(above)
-            return try createFolder(path)
-        }
-        guard errno == EEXIST else { throw Posix.error("create the folder", path: path) }
     }
 
     private static func parent(of path: String) -> String {
@@ -82,67 +91,52 @@ public final class DataFolder: @unchecked Sendable {
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
-    private static func checkMode(_ path: String) throws(StorageError) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { throw Posix.error("inspect the data folder", path: path) }
-        guard status.st_mode & S_IFMT == S_IFDIR else {
+    private static func checkPermissions(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
+        guard let bits = try disk.permissions(ofFolder: path) else {
             throw StorageError(.invalid, "the data folder is not a folder", path: path)
         }
-        guard status.st_mode & 0o077 == 0 else {
+        guard bits & 0o077 == 0 else {
             throw StorageError(.invalid, "other users may enter the data folder; run: chmod 700 \(path)", path: path)
         }
     }
 
-    private static func exists(_ path: String) throws(StorageError) -> Bool {
-        var status = stat()
-        if lstat(path, &status) == 0 { return true }
-        guard errno == ENOENT else { throw Posix.error("inspect the data folder", path: path) }
-        return false
-    }
-
     /// A folder without a marker must be empty: the file backend would take anything in it for keys.
-    private static func requireUnused(_ path: String) throws(StorageError) {
-        let others = try SystemJournalFiles(path: path).names().filter { $0 != ".kv" && $0 != "lost+found" }
-        guard let first = others.sorted().first else { return }
+    private static func requireOwn(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
+        let names = try disk.names(in: path)
+        if names.contains(".kv"), try disk.names(in: "\(path)/.kv").contains(markerName) { return }
+        guard let first = names.filter({ $0 != ".kv" && $0 != "lost+found" }).sorted().first else { return }
         throw StorageError(
             .foreign, "the folder is not a data folder, it already holds '\(first)'; choose an empty one", path: path)
     }
 
-    private static func acquireLock(_ path: String) throws(StorageError) -> Int32 {
-        let descriptor = try Posix.open(path, O_RDWR | O_CREAT, "open the lock")
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let number = errno
-            defer { _ = Posix.close(descriptor) }
-            guard number == EWOULDBLOCK else { throw Posix.error("lock the data folder", path: path, number: number) }
-            let holder = try readText(descriptor, path: path).filter { $0.isNumber }
-            throw StorageError(
-                .inUse, "process \(holder.isEmpty ? "(unknown)" : holder) uses the data folder; stop it first",
-                path: path)
-        }
-        let text = Array("\(getpid())\n".utf8)
-        guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, text, text.count, 0) == text.count else {
-            let error = Posix.error("write the lock", path: path)
-            _ = Posix.close(descriptor)
-            throw error
-        }
-        return descriptor
+    /// The marker is durable before the journal begins: without it, segments are the rest of a damaged folder.
+    private static func requireNoJournal(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
+        guard try disk.names(in: path).contains(where: { SegmentHeader.number(of: $0) != nil }) else { return }
+        throw StorageError(
+            .damaged,
+            "the marker of the data folder is gone, but it holds a journal; move the data folder away, so that the node "
+                + "joins again as an empty one and gets its data from the other replicas", path: path)
     }
 
-    private static func writeMarker(_ hidden: String, type: String, identity: UInt64) throws(StorageError) {
+    private static func writeMarker(
+        _ hidden: String, type: String, identity: UInt64, _ disk: any StorageDisk
+    ) throws(StorageError) {
         let text = Array("\(markerFormat)\nbackend \(type)\nid \(hexadecimal(identity))\n".utf8)
-        let temporary = "\(hidden)/backend.new"
-        let descriptor = try Posix.open(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create the marker")
-        defer { _ = Posix.close(descriptor) }
-        guard pwrite(descriptor, text, text.count, 0) == text.count, fsync(descriptor) == 0,
-            rename(temporary, "\(hidden)/backend") == 0
-        else { throw Posix.error("write the marker", path: temporary) }
-        try Posix.syncFolder(hidden)
+        let temporary = "\(hidden)/\(newMarkerName)"
+        // Left behind by a crash.
+        if try disk.names(in: hidden).contains(newMarkerName) { try disk.remove(temporary) }
+        let file = try disk.create(temporary, length: text.count)
+        defer { file.close() }
+        try file.write(text, at: 0)
+        try file.sync()
+        try disk.rename(temporary, to: "\(hidden)/\(markerName)")
+        try disk.syncFolder(hidden)
     }
 
-    private static func readMarker(_ path: String, type: String) throws(StorageError) -> UInt64 {
-        let descriptor = try Posix.open(path, O_RDONLY, "open the marker")
-        defer { _ = Posix.close(descriptor) }
-        let lines = try readText(descriptor, path: path).split(separator: "\n")
+    private static func readMarker(
+        _ path: String, type: String, _ disk: any StorageDisk
+    ) throws(StorageError) -> UInt64 {
+        let lines = try readText(path, disk).split(separator: "\n")
         guard lines.count == 3, lines[1].hasPrefix("backend "), lines[2].hasPrefix("id "),
             let identity = UInt64(lines[2].dropFirst(3), radix: 16)
         else { throw StorageError(.damaged, "the marker of the data folder can't be read", path: path) }
@@ -161,10 +155,12 @@ public final class DataFolder: @unchecked Sendable {
         return identity
     }
 
-    private static func readText(_ descriptor: Int32, path: String) throws(StorageError) -> String {
+    private static func readText(_ path: String, _ disk: any StorageDisk) throws(StorageError) -> String {
+        let file = try disk.open(path)
+        defer { file.close() }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
         defer { buffer.deallocate() }
-        let count = try Posix.read(descriptor, at: 0, into: buffer, path: path)
+        let count = try file.read(at: 0, into: buffer)
         return String(decoding: buffer[..<count], as: UTF8.self)
     }
 }

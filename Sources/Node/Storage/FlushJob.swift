@@ -3,8 +3,8 @@ internal import KVProtocols
 /// One generation on its way into the backend.
 ///
 /// The order within: wipes; then per partition its puts and purges sorted by key, its state, its digest; then the node's
-/// metadata; last the checkpoint. Whatever prefix a crash leaves, the journal still holds everything above the old
-/// checkpoint, and replaying all of it in order ends in the same content.
+/// metadata; last the checkpoint. Whatever part a crash leaves without the new checkpoint, the journal still holds
+/// everything above the old one, and replaying all of it in order ends in the same content.
 struct FlushJob: Sendable {
     let generation: OverlayGeneration
     /// Of the touched partitions, as of `checkpoint.position`.
@@ -32,6 +32,9 @@ struct FlushJob: Sendable {
         for (name, bytes) in generation.node.sorted(by: { $0.key < $1.key }) {
             try batch.add(.metadata(.node, name, bytes), bytes: bytes?.count ?? 0)
         }
+        // The checkpoint says that all of this is there. Where a crash may tear a batch it is not left to the order of what
+        // survives: a file system keeps the order of two new names only within one folder, and not each within that.
+        if !backend.capabilities.atomicBatches { try batch.apply() }
         try batch.add(.metadata(.node, StorageCheckpoint.name, checkpoint.bytes), bytes: 0)
         try batch.apply()
     }

@@ -12,7 +12,7 @@ final class Journal {
     /// Files kept for reuse.
     private static let spareLimit = 2
 
-    private let files: any JournalFiles
+    private let files: JournalFolder
     private let folder: UInt64
     private let segmentBytes: Int
     /// Ascending; the last one takes the frames.
@@ -72,21 +72,30 @@ final class Journal {
 
     /// Lets go of the segments whose entries the backend has, all but the one in use. O(segments released).
     func release(upTo position: UInt64) throws(StorageError) {
-        let count = segments.dropLast().prefix { $0.lastPosition <= position }.count
-        guard count > 0 else { return }
-        for segment in segments.prefix(count) {
-            segment.file.close()
-            if spares.count < Journal.spareLimit, segment.file.length == segmentBytes {
-                let spare = Journal.spareName(segment.header.number)
-                try files.rename(segment.header.name, to: spare)
-                spares.append(spare)
-            } else {
-                try files.remove(segment.header.name)
+        var count = 0
+        while count < segments.count - 1, segments[count].lastPosition <= position {
+            do {
+                try letGo(segments[count])
+            } catch  where error.code == .full {
+                // No room even for a name: the rest stays until the next time.
+                break
             }
+            segments[count].file.close()
+            count += 1
         }
+        guard count > 0 else { return }
         // The new names must be durable before a header overwrites the content that the old names stand for.
         try files.sync()
         segments.removeFirst(count)
+    }
+
+    private func letGo(_ segment: JournalSegment) throws(StorageError) {
+        guard spares.count < Journal.spareLimit, segment.file.length == segmentBytes else {
+            return try files.remove(segment.header.name)
+        }
+        let spare = Journal.spareName(segment.header.number)
+        try files.rename(segment.header.name, to: spare)
+        spares.append(spare)
     }
 
     /// Leaves one empty segment, provided that the backend has everything: opening again then reads its header only.
@@ -116,7 +125,7 @@ final class Journal {
     }
 
     /// After a failed sync the system may have marked the pages clean: a second one would succeed and prove nothing.
-    private static func sync(_ file: any JournalFile) throws(StorageError) {
+    private static func sync(_ file: any StorageFile) throws(StorageError) {
         do {
             try file.sync()
         } catch {
@@ -129,10 +138,11 @@ final class Journal {
 
     /// Makes the next segment, with room for one frame of `room` bytes at least.
     private func startSegment(number: UInt64, room: Int, isEmpty: Bool = false) throws(StorageError) {
-        let header = SegmentHeader(folder: folder, number: number, firstPosition: durable + 1, isEmpty: isEmpty)
         let length = max(segmentBytes, SegmentHeader.length + room)
+        let header = SegmentHeader(
+            folder: folder, number: number, firstPosition: durable + 1, length: length, isEmpty: isEmpty)
         let spare: String
-        let file: any JournalFile
+        let file: any StorageFile
         if length == segmentBytes, let name = spares.popLast() {
             spare = name
             file = try files.open(name)

@@ -4,9 +4,12 @@ internal import KVProtocols
 /// order.
 ///
 /// Reading stops at the first frame that is not whole and right. That is the end of the journal when nothing was
-/// acknowledged behind it, and damage otherwise: damage is reported, never skipped.
+/// acknowledged behind it, and damage otherwise: damage is reported, never skipped. What a power cut tears and what rots
+/// afterwards look alike only in the journal's very last write, and where everything behind some point was zeroed: nothing
+/// behind it can prove that it was once whole. Then the position is lower than what this node reported before, which the
+/// controller notices (`NodeStorage.durable` only grows).
 struct JournalRecovery {
-    let files: any JournalFiles
+    let files: JournalFolder
     let folder: UInt64
     private(set) var segments: [JournalSegment] = []
     private(set) var spares: [String] = []
@@ -20,7 +23,7 @@ struct JournalRecovery {
     ///   - entry: gets each entry above `applied`.
     /// - Throws: `.damaged`, `.foreign`, or what reading the files or `entry` throws.
     init(
-        files: any JournalFiles, folder: UInt64, segmentBytes: Int, applied: UInt64?,
+        files: JournalFolder, folder: UInt64, segmentBytes: Int, applied: UInt64?,
         entry: (UInt64, JournalEntry) throws(StorageError) -> Void
     ) throws(StorageError) {
         self.files = files
@@ -67,6 +70,7 @@ struct JournalRecovery {
             throw StorageError(.foreign, "the journal belongs to another data folder", path: name)
         }
         guard header.number == number else { throw Journal.damaged("a segment has another's name", path: name) }
+        guard file.length >= header.length else { throw Journal.damaged("a segment was cut off", path: name) }
         // A hole is harmless only where the backend has everything in it.
         let expected = next ?? (isDurable ? min(header.firstPosition, applied + 1) : header.firstPosition)
         guard header.firstPosition >= expected else { throw Journal.damaged("segments overlap", path: name) }
@@ -80,7 +84,7 @@ struct JournalRecovery {
         return segment.lastPosition + 1
     }
 
-    private static func header(_ file: any JournalFile, _ name: String) throws(StorageError) -> SegmentHeader {
+    private static func header(_ file: any StorageFile, _ name: String) throws(StorageError) -> SegmentHeader {
         let block = UnsafeMutableRawBufferPointer.allocate(byteCount: SegmentHeader.length, alignment: 16)
         defer { block.deallocate() }
         let length = try file.read(at: 0, into: block)
@@ -145,7 +149,7 @@ struct JournalRecovery {
     /// What was read may be in the system's cache only: written but not synced before the process died, or marked clean
     /// by a sync that failed. Writing it once more, and syncing, makes it what it seems to be.
     private static func makeDurable(
-        _ file: any JournalFile, _ bytes: UnsafeRawBufferPointer, upTo end: Int, isNeeded: Bool
+        _ file: any StorageFile, _ bytes: UnsafeRawBufferPointer, upTo end: Int, isNeeded: Bool
     ) throws(StorageError) {
         guard isNeeded else { return }
         try file.write([UnsafeRawBufferPointer(rebasing: bytes[SegmentHeader.length..<end])], at: SegmentHeader.length)

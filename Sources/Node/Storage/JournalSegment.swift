@@ -4,7 +4,8 @@ internal import KVProtocols
 ///
 ///     0  magic u64   8  format u32   12 CRC32C u32 over bytes 16 to 55
 ///     16 folder id u64   24 segment number u64   32 first position u64   40 salt u64
-///     48 u64: 1 when no frame will ever follow, which a clean stop promises
+///     48 u64: bit 0 is set when no frame will ever follow, which a clean stop promises; above it the length of the file,
+///        or 0 when that was not noted
 struct SegmentHeader: Hashable {
     static let length = 4096
     static let magic: UInt64 = 0x0A4C_4E52_4A2D_564B
@@ -13,6 +14,8 @@ struct SegmentHeader: Hashable {
     var folder: UInt64
     var number: UInt64
     var firstPosition: UInt64
+    /// Of the whole file; a shorter one was cut off.
+    var length: Int
     /// Left behind by a clean stop: there is nothing to read behind the header.
     var isEmpty = false
 
@@ -24,7 +27,9 @@ struct SegmentHeader: Hashable {
 
     var bytes: [UInt8] {
         var body = ByteWriter()
-        for word in [folder, number, firstPosition, salt, isEmpty ? 1 : 0] { body.integer(word) }
+        for word in [folder, number, firstPosition, salt, UInt64(length) << 1 | (isEmpty ? 1 : 0)] {
+            body.integer(word)
+        }
         var writer = ByteWriter()
         writer.integer(SegmentHeader.magic)
         writer.integer(SegmentHeader.format)
@@ -33,7 +38,8 @@ struct SegmentHeader: Hashable {
         return used + [UInt8](repeating: 0, count: SegmentHeader.length - used.count)
     }
 
-    init(folder: UInt64, number: UInt64, firstPosition: UInt64, isEmpty: Bool = false) {
+    init(folder: UInt64, number: UInt64, firstPosition: UInt64, length: Int, isEmpty: Bool = false) {
+        self.length = length
         self.isEmpty = isEmpty
         self.folder = folder
         self.number = number
@@ -58,9 +64,10 @@ struct SegmentHeader: Hashable {
         var fields = ByteReader(body)
         guard let folder = fields.integer(UInt64.self), let number = fields.integer(UInt64.self),
             let firstPosition = fields.integer(UInt64.self), fields.integer(UInt64.self) != nil,
-            let isEmpty = fields.integer(UInt64.self)
+            let rest = fields.integer(UInt64.self), let length = Int(exactly: rest >> 1)
         else { throw SegmentHeader.damaged(path) }
-        self.init(folder: folder, number: number, firstPosition: firstPosition, isEmpty: isEmpty == 1)
+        self.init(
+            folder: folder, number: number, firstPosition: firstPosition, length: length, isEmpty: rest & 1 == 1)
     }
 
     /// The number in a segment's name; `nil` for any other name.
@@ -78,7 +85,7 @@ struct SegmentHeader: Hashable {
 /// A segment that holds entries which the backend may still lack.
 struct JournalSegment {
     var header: SegmentHeader
-    var file: any JournalFile
+    var file: any StorageFile
     /// The position of its last entry; one less than the first while there is none.
     var lastPosition: UInt64
     /// Where its frames end.

@@ -5,9 +5,9 @@ internal import KVProtocols
 ///
 /// The queue has no limit of its own: what waits in it is also in the overlay, which is bounded.
 ///
-/// `@unchecked Sendable`: after `init`, `journal` is touched only by the thread, and by `finish` once the thread has
-/// ended; everything else is behind the monitor.
-final class JournalThread: @unchecked Sendable {
+/// `@unchecked Sendable`: after `init`, `journal`, `unwritten` and `hasEnded` are touched only by whoever takes the steps,
+/// and by `finish` once the thread has ended; everything else is behind the monitor.
+final class JournalThread: StorageWorker, @unchecked Sendable {
     /// Frames kept for reuse, and the largest worth keeping.
     private static let freeLimit = 4
     private static let freeCapacity = 2 << 20
@@ -43,17 +43,22 @@ final class JournalThread: @unchecked Sendable {
     private let monitor: Monitor<State>
     private let notify: @Sendable (StorageEvent) -> Void
     private let retryMilliseconds: Int
+    /// What the disk had no room for.
+    private var unwritten: ArraySlice<JournalFrame> = []
+    private var hasEnded = false
+    /// None when the caller takes the steps.
     private var thread: WorkerThread?
 
     init(
-        _ journal: Journal, retryMilliseconds: Int, notify: @escaping @Sendable (StorageEvent) -> Void
+        _ journal: Journal, driver: WorkerDriver, retryMilliseconds: Int,
+        notify: @escaping @Sendable (StorageEvent) -> Void
     ) throws(StorageError) {
         self.journal = journal
         self.notify = notify
         self.retryMilliseconds = retryMilliseconds
         let figures = Figures(durable: journal.durable, segments: journal.segmentCount, bytes: journal.bytes)
         monitor = Monitor(State(figures: figures))
-        thread = try WorkerThread { [self] in run() }
+        if driver == .threads { thread = try WorkerThread { [self] in run() } }
     }
 
     var figures: Figures { monitor.look { $0.figures } }
@@ -75,6 +80,7 @@ final class JournalThread: @unchecked Sendable {
     /// Waits until everything submitted is durable.
     /// - Throws: `.full` or `.poisoned`: then it is not.
     func drain() throws(StorageError) {
+        if thread == nil { runWhileBusy() }
         let error = monitor.wait { state -> StorageError?? in
             if let error = state.error { return .some(error) }
             return state.queue.isEmpty && !state.isBusy ? .some(nil) : nil
@@ -86,7 +92,7 @@ final class JournalThread: @unchecked Sendable {
     /// up to which the backend has everything, the journal is left empty.
     func finish(applied: UInt64?) throws(StorageError) {
         monitor.update { $0.isStopping = true }
-        thread?.join()
+        if let thread { thread.join() } else { run() }
         defer { journal.close() }
         if let applied, monitor.look({ $0.error == nil }) {
             do {
@@ -99,50 +105,62 @@ final class JournalThread: @unchecked Sendable {
 
     // MARK: On the thread
 
-    private func run() {
-        while true {
-            let work = monitor.wait { state -> Work? in
-                if state.isStopping { return .stop }
-                if !state.queue.isEmpty {
-                    defer { state.queue.removeAll(keepingCapacity: true) }
-                    state.isBusy = true
-                    return .write(state.queue)
-                }
-                if let position = state.released.take() { return .release(position) }
-                return nil
+    func step() -> WorkerStep {
+        guard !hasEnded else { return .ended }
+        if !unwritten.isEmpty { return writeAgain() }
+        let work = monitor.look { state -> Work? in
+            if state.isStopping { return .stop }
+            if !state.queue.isEmpty {
+                defer { state.queue.removeAll(keepingCapacity: true) }
+                state.isBusy = true
+                return .write(state.queue)
             }
-            let goesOn: Bool
-            switch work {
-            case .stop: return
-            case .write(let frames): goesOn = write(frames[...])
-            case .release(let position): goesOn = release(position)
-            }
-            if !goesOn { return }
+            return state.released.take().map { .release($0) }
+        }
+        switch work {
+        case nil: return .idle
+        case .stop: return end()
+        case .release(let position): return release(position)
+        case .write(let frames):
+            unwritten = frames[...]
+            return write()
         }
     }
 
-    /// Writes until done; waits and retries while the disk is full. `false` ends the thread.
-    private func write(_ frames: ArraySlice<JournalFrame>) -> Bool {
-        var frames = frames
-        while true {
-            do {
-                try journal.write(&frames) { done in settle(done) }
-                // Only now: whoever drains finds the events already on their way.
-                monitor.update { $0.isBusy = false }
-                return true
-            } catch  where error.code == .full {
-                // Bytes that were never synced may be written again, a sync that failed may not be tried again.
-                let isNew = monitor.update { state -> Bool in
-                    defer { state.error = error }
-                    return state.error == nil
-                }
-                if isNew { notify(.journalFull(error)) }
-                let stop = monitor.wait(milliseconds: retryMilliseconds) { $0.isStopping ? true : nil }
-                if stop == true { return false }
-            } catch {
-                poison(error)
-                return false
+    func waitForWork() {
+        monitor.wait { $0.isStopping || !$0.queue.isEmpty || $0.released != nil ? () : nil }
+    }
+
+    func waitForRetry() {
+        _ = monitor.wait(milliseconds: retryMilliseconds) { $0.isStopping || $0.released != nil ? () : nil }
+    }
+
+    /// The disk was full. A segment whose entries the backend has meanwhile is room that the disk need not give.
+    private func writeAgain() -> WorkerStep {
+        let (isStopping, released) = monitor.look { ($0.isStopping, $0.released.take()) }
+        if isStopping { return end() }
+        if let released, case .ended = release(released) { return .ended }
+        return write()
+    }
+
+    /// Writes what is unwritten. While the disk is full it stays so.
+    private func write() -> WorkerStep {
+        do {
+            try journal.write(&unwritten) { done in settle(done) }
+            unwritten = []
+            // Only now: whoever drains finds the events already on their way.
+            monitor.update { $0.isBusy = false }
+            return .worked
+        } catch  where error.code == .full {
+            // Bytes that were never synced may be written again, a sync that failed may not be tried again.
+            let isNew = monitor.update { state -> Bool in
+                defer { state.error = error }
+                return state.error == nil
             }
+            if isNew { notify(.journalFull(error)) }
+            return .retryLater
+        } catch {
+            return poison(error)
         }
     }
 
@@ -162,21 +180,20 @@ final class JournalThread: @unchecked Sendable {
         notify(.durable(durable))
     }
 
-    private func release(_ position: UInt64) -> Bool {
+    private func release(_ position: UInt64) -> WorkerStep {
         do {
             try journal.release(upTo: position)
             monitor.update {
                 $0.figures.segments = journal.segmentCount
                 $0.figures.bytes = journal.bytes
             }
-            return true
+            return .worked
         } catch {
-            poison(error)
-            return false
+            return poison(error)
         }
     }
 
-    private func poison(_ error: StorageError) {
+    private func poison(_ error: StorageError) -> WorkerStep {
         let final =
             error.code == .poisoned
             ? error
@@ -190,5 +207,12 @@ final class JournalThread: @unchecked Sendable {
             state.isBusy = false
         }
         notify(.failed(final))
+        return end()
+    }
+
+    private func end() -> WorkerStep {
+        hasEnded = true
+        unwritten = []
+        return .ended
     }
 }

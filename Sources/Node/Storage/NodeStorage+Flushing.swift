@@ -30,15 +30,21 @@ extension NodeStorage {
         startFlushIfDue()
     }
 
-    /// A flush is due when the flusher is free and the oldest change has waited long enough, or there are many.
+    /// A value is in the backend soon after it was written, also after a long flush.
+    private static let longestRestMilliseconds: UInt64 = 2_000
+
+    /// A flush is due when the flusher is free and the oldest change has waited long enough, or there are many. After a
+    /// flush it rests for as long as that took: so an engine that is slow at small batches gets larger ones, in which more
+    /// changes of one key have become one, and leaves half of the time to the journal and to clients.
     func startFlushIfDue() {
         guard failure == nil, !isStopped, !view.isFlushing, !view.active.isEmpty else { return }
         let waited = nowMilliseconds - min(dirtySinceMilliseconds, nowMilliseconds)
         let quarter = settings.overlayLimitBytes / 4
         guard
-            waited >= settings.flushDelayMilliseconds || view.active.bytes > quarter
-                || view.active.journalBytes > settings.overlayLimitBytes
+            waited >= settings.flushDelayMilliseconds && nowMilliseconds >= restUntilMilliseconds
+                || view.active.bytes > quarter || view.active.journalBytes > settings.overlayLimitBytes
         else { return }
+        flushSinceMilliseconds = nowMilliseconds
         pendingJob = makeJob()
         commit()
         startPendingJob()
@@ -67,6 +73,8 @@ extension NodeStorage {
 
     private func finishFlush(at position: UInt64) {
         guard view.isFlushing else { return }
+        let took = nowMilliseconds - flushSinceMilliseconds
+        restUntilMilliseconds = nowMilliseconds + min(took, NodeStorage.longestRestMilliseconds)
         flusher.discard(view.endFlush())
         flushed = position
         flushDegradation = nil

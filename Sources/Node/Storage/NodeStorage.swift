@@ -71,6 +71,11 @@ public final class NodeStorage {
     /// The engine's clock at its last tick, and when the first change of the active generation came.
     var nowMilliseconds: UInt64 = 0
     var dirtySinceMilliseconds: UInt64 = 0
+    /// When the flush under way began, and until when the flusher rests after the last one.
+    var flushSinceMilliseconds: UInt64 = 0
+    var restUntilMilliseconds: UInt64 = 0
+    /// When the backend was last to be asked for its figures.
+    private var measuredMilliseconds: UInt64 = 0
     var isStopped = false
 
     /// Opens the storage in `folder`: reads the backend's metadata and replays the journal. The backend was opened in the
@@ -85,29 +90,31 @@ public final class NodeStorage {
         notify: @escaping @Sendable (StorageEvent) -> Void
     ) throws(StorageError) {
         try self.init(
-            folder: folder, files: SystemJournalFiles(path: folder.journalPath), backend: backend,
-            partitions: partitions, settings: settings, notify: notify)
+            folder: folder, backend: backend, partitions: partitions, settings: settings, driver: .threads,
+            notify: notify)
     }
 
     init(
-        folder: DataFolder, files: any JournalFiles, backend: any StorageBackend, partitions: Int,
-        settings: Settings, notify: @escaping @Sendable (StorageEvent) -> Void
+        folder: DataFolder, backend: any StorageBackend, partitions: Int, settings: Settings, driver: WorkerDriver,
+        notify: @escaping @Sendable (StorageEvent) -> Void
     ) throws(StorageError) {
         self.settings = settings
         self.folder = folder
         self.backend = backend
         var opening = try StorageOpening(
             backend: backend, partitions: partitions, seed: settings.seed, folder: folder.identity)
-        let recovered = try opening.replay(files, segmentBytes: settings.segmentBytes)
+        let recovered = try opening.replay(folder.journal, segmentBytes: settings.segmentBytes)
         view = opening.view
         let core = try Journal(recovered, segmentBytes: settings.segmentBytes)
         appended = core.durable
         durable = core.durable
         flushed = opening.applied ?? core.durable
         frame = JournalFrame(firstPosition: core.durable + 1)
-        journal = try JournalThread(core, retryMilliseconds: settings.retryMilliseconds, notify: notify)
+        journal = try JournalThread(
+            core, driver: driver, retryMilliseconds: settings.retryMilliseconds, notify: notify)
         do {
-            flusher = try FlusherThread(backend, retryMilliseconds: settings.retryMilliseconds, notify: notify)
+            flusher = try FlusherThread(
+                backend, driver: driver, retryMilliseconds: settings.retryMilliseconds, notify: notify)
         } catch {
             try journal.finish(applied: nil)
             throw error
@@ -177,12 +184,16 @@ public final class NodeStorage {
         view.overlayBytes > settings.overlayLimitBytes || view.journalBytes / 4 > settings.overlayLimitBytes
     }
 
-    /// Cheap enough for once a second.
-    /// - Throws: what the backend throws.
+    /// O(1), but for the first call, which asks the backend: its own figures are of the last time that it was asked, on the
+    /// flusher's thread, which each call causes that comes a second or more after the one before.
+    /// - Throws: what the backend threw.
     public func statistics() throws(StorageError) -> StorageStatistics {
         let figures = journal.figures
+        let isDue = nowMilliseconds - min(measuredMilliseconds, nowMilliseconds) >= 1000
+        if isDue { measuredMilliseconds = nowMilliseconds }
         return StorageStatistics(
-            backend: try backend.statistics(), overlayEntries: view.overlayEntries, overlayBytes: view.overlayBytes,
+            backend: try flusher.statistics(refreshing: isDue), overlayEntries: view.overlayEntries,
+            overlayBytes: view.overlayBytes,
             journalSegments: figures.segments, journalBytes: figures.bytes, journalSyncs: figures.syncs,
             flushes: flusher.flushes, appended: appended, durable: durable, flushed: flushed)
     }

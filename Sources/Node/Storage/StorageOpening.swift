@@ -39,7 +39,7 @@ struct StorageOpening {
         if checkpoint?.seed != seed { stale.formUnion(0..<partitions) }
     }
 
-    mutating func replay(_ files: any JournalFiles, segmentBytes: Int) throws(StorageError) -> JournalRecovery {
+    mutating func replay(_ files: JournalFolder, segmentBytes: Int) throws(StorageError) -> JournalRecovery {
         var touched: Set<Int> = []
         let isDurable = applied != nil
         let recovered = try JournalRecovery(
@@ -74,12 +74,16 @@ struct StorageOpening {
             }
             view.states[partition] = state
         }
-        if let bytes = try view.backend.metadata(scope, StorageCheckpoint.digestName) {
+        do {
+            guard let bytes = try view.backend.metadata(scope, StorageCheckpoint.digestName) else { return }
             if let digest = bytes.withUnsafeBytes({ DigestCodec.decode($0) }) ?? nil {
                 view.digests[partition] = digest
             } else {
                 stale.insert(partition)
             }
+        } catch  where error.code == .damaged {
+            // It follows from the records.
+            stale.insert(partition)
         }
     }
 

@@ -2,7 +2,7 @@ public import KVProtocols
 
 /// Figures of a node's storage, for a person and for metrics.
 public struct StorageStatistics: Hashable, Sendable {
-    /// The backend's own figures: they lag behind by what the overlay holds.
+    /// The backend's own figures: they lag behind by what the overlay holds, and by a second or two.
     public var backend: BackendStatistics
     /// Keys with a change that the backend lacks.
     public var overlayEntries: Int

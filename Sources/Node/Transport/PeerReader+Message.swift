@@ -35,12 +35,13 @@ extension PeerReader {
             let record = try record()
             return record.isIntact(for: key) ? .copy(key, record) : nil
         case .copied: return .copied(try key(), try version())
-        case .query: return .query(try key())
+        case .query: return .query(round: try number(UInt64.self), try key())
         case .known:
+            let round = try number(UInt64.self)
             let key = try key()
-            guard try flag() else { return .known(key, nil) }
+            guard try flag() else { return .known(round: round, key, nil) }
             let record = try record()
-            return record.isIntact(for: key) ? .known(key, record) : nil
+            return record.isIntact(for: key) ? .known(round: round, key, record) : nil
         default: return try rareMessage(tag)
         }
     }
@@ -61,6 +62,12 @@ extension PeerReader {
             return .walk(
                 round: try number(UInt64.self), buckets: try number(UInt64.self), after: try optionalKey())
         case .walked: return .walked(round: try number(UInt64.self), try walkPage())
+        case .recall:
+            return .recall(
+                round: try number(UInt64.self), buckets: try number(UInt64.self), asPromised: try flag(),
+                keys: try keys())
+        case .recalled:
+            return .recalled(round: try number(UInt64.self), try flag() ? try recollection() : nil)
         case .buried: return .buried(try key(), try version())
         case .burial: return .burial(try key(), try version(), holds: try flag())
         case .purge: return .purge(try key(), try version())
@@ -81,6 +88,26 @@ extension PeerReader {
         entries.reserveCapacity(count)
         for _ in 0..<count { entries.append(WalkPage.Entry(key: try key(), version: try version())) }
         return WalkPage(entries: entries, next: try optionalKey())
+    }
+
+    private mutating func keys() throws(PeerCodecError) -> [Key] {
+        let count = try count(of: 3)
+        var keys: [Key] = []
+        keys.reserveCapacity(count)
+        for _ in 0..<count { keys.append(try key()) }
+        return keys
+    }
+
+    private mutating func recollection() throws(PeerCodecError) -> Recollection {
+        let digest = try digest()
+        let count = try count(of: 4)
+        var entries: [Recollection.Entry] = []
+        entries.reserveCapacity(count)
+        for _ in 0..<count {
+            let key = try key()
+            entries.append(Recollection.Entry(key: key, version: try flag() ? try version() : nil))
+        }
+        return Recollection(digest: digest, entries: entries)
     }
 
     private mutating func rejection() throws(PeerCodecError) -> Rejection {

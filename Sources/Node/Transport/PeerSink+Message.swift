@@ -46,11 +46,13 @@ extension PeerSink {
             start(.copied, partition, header)
             put(key)
             put(version)
-        case .query(let key):
+        case .query(let round, let key):
             start(.query, partition, header)
+            put(round)
             put(key)
-        case .known(let key, let record):
+        case .known(let round, let key, let record):
             start(.known, partition, header)
+            put(round)
             put(key)
             put(record != nil)
             if let record { put(record) }
@@ -89,6 +91,18 @@ extension PeerSink {
             start(.walked, partition, header)
             put(round)
             put(page)
+        case .recall(let round, let buckets, let asPromised, let keys):
+            start(.recall, partition, header)
+            put(round)
+            put(buckets)
+            put(asPromised)
+            put(count: keys.count)
+            for key in keys { put(key) }
+        case .recalled(let round, let recollection):
+            start(.recalled, partition, header)
+            put(round)
+            put(recollection != nil)
+            if let recollection { put(recollection) }
         case .buried(let key, let version):
             start(.buried, partition, header)
             put(key)
@@ -179,6 +193,16 @@ extension PeerSink {
             put(entry.version)
         }
         put(page.next)
+    }
+
+    private mutating func put(_ recollection: Recollection) {
+        put(recollection.digest)
+        put(count: recollection.entries.count)
+        for entry in recollection.entries {
+            put(entry.key)
+            put(entry.version != nil)
+            if let version = entry.version { put(version) }
+        }
     }
 
     private mutating func put(_ rejection: Rejection) {

@@ -24,6 +24,8 @@ enum PeerTag: UInt8 {
     case resigned = 22
     case install = 23
     case rejected = 24
+    case recall = 25
+    case recalled = 26
 
     case requestOperation = 64
     case requestList = 65

@@ -4,6 +4,13 @@ import KVNode
 import KVProtocols
 import NIOCore
 import NIOHTTP1
+import NIOPosix
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
 
 /// Heartbeats as JSON over HTTP.
 struct HTTPControllerLink: ControllerLink {
@@ -50,7 +57,7 @@ struct HTTPControllerLink: ControllerLink {
         } catch let error as CancellationError {
             throw error
         } catch {
-            throw ControllerLinkError(address: address, reason: "\(error)")
+            throw ControllerLinkError(address: address, reason: ControllerLinkError.reason(of: error))
         }
         guard status == .ok else {
             let detail = ProblemDocument(Array(body.readableBytesView)).map { ": \($0.summary)" } ?? ""
@@ -59,7 +66,8 @@ struct HTTPControllerLink: ControllerLink {
         do {
             return try JSONDecoder().decode(HeartbeatReply.self, from: Data(body.readableBytesView))
         } catch {
-            throw ControllerLinkError(address: address, reason: "its answer can't be understood: \(error)")
+            throw ControllerLinkError(
+                address: address, reason: "what answers there is no controller of this version")
         }
     }
 }
@@ -70,4 +78,31 @@ struct ControllerLinkError: Error, CustomStringConvertible {
     var reason: String
 
     var description: String { "\(address): \(reason)" }
+
+    /// What went wrong in words for a person; the library's own are for its authors.
+    static func reason(of error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            if let cause = error.connectionErrors.first?.error { return reason(of: cause) }
+            return "no machine of the name \(error.host) is known"
+        case let error as IOError:
+            return String(cString: strerror(error.errnoCode)).lowercased()
+        case let error as ChannelError:
+            if case .connectTimeout = error { return "no connection in time" }
+            return "the connection broke"
+        case let error as HTTPClientError:
+            return reason(of: error)
+        case is NIOTooManyBytesError:
+            return "its answer is longer than a cluster map can be"
+        default:
+            return "the connection failed"
+        }
+    }
+
+    private static func reason(of error: HTTPClientError) -> String {
+        if error == .connectTimeout { return "no connection in time" }
+        if error == .deadlineExceeded || error == .readTimeout { return "no answer in time" }
+        if error == .remoteConnectionClosed { return "the connection was closed before an answer came" }
+        return "the connection broke"
+    }
 }

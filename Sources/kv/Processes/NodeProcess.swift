@@ -90,7 +90,7 @@ struct NodeProcess {
             name: configuration.name, clusterName: cluster.name, policy: cluster.policy,
             partitions: cluster.partitions, address: configuration.advertise.description,
             peerAddress: configuration.peerAdvertise.description, zone: configuration.zone,
-           
+            weight: configuration.weight,
             backend: configuration.backend.type, heartbeatMilliseconds: UInt64(cluster.heartbeat.milliseconds),
             maximumValueLength: configuration.limits.maxValueBytes,
             maximumOperations: configuration.limits.maxInflight, version: KVVersion.current)

@@ -13,10 +13,13 @@ async function fetchState() {
     // A cluster that is not well may answer with an error status, but still with its verdict.
     ["/health", "/nodes", "/partitions"].map((path) => call(path, { acceptAnyStatus: path === "/health" })),
   );
-  return { health: health.body, nodes: nodes.body?.nodes ?? [], partitions: partitions.body?.partitions ?? [] };
+  return {
+    health: health.body, nodes: nodes.body?.nodes ?? [], partitions: partitions.body?.partitions ?? [],
+    work: partitions.body?.work ?? [],
+  };
 }
 
-/** Calls `onState({health, nodes, partitions})` for each state and `onConnection("live" | "polling" | "disconnected")`. */
+/** Calls `onState({health, nodes, partitions, work})` for each state and `onConnection("live" | "polling" | "disconnected")`. */
 export function watchState({ onState, onConnection }) {
   let streaming = false;
   let timer = null;
@@ -42,7 +45,9 @@ export function watchState({ onState, onConnection }) {
     onMessage: ({ event, data }) => {
       if (event !== "state") return;
       const state = JSON.parse(data);
-      onState({ health: state.health ?? {}, nodes: state.nodes ?? [], partitions: state.partitions ?? [] });
+      onState({
+        health: state.health ?? {}, nodes: state.nodes ?? [], partitions: state.partitions ?? [], work: state.work ?? [],
+      });
       onConnection("live");
     },
     onState: (state) => {

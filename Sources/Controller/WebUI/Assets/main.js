@@ -7,6 +7,7 @@ import { renderOverview, showConnection } from "./overview.js";
 import { renderPartitions, startPartitions } from "./partitions.js";
 import { startEvents } from "./events.js";
 import { startWrite } from "./write.js";
+import { renderAlarm, startAlarm } from "./work.js";
 import { watchState } from "./live.js";
 import { byId } from "./dom.js";
 
@@ -21,10 +22,12 @@ startRead({ onRead: selectKey, onDeleted: refreshKeys });
 startKeys({ onKey: showKey });
 startPartitions();
 startEvents();
+startAlarm();
 watchState({
   onConnection: showConnection,
   onState: (state) => {
     renderOverview(state);
+    renderAlarm(state);
     renderNodes(state);
     renderNodeChoice(state);
     renderPartitions(state);

@@ -2,6 +2,7 @@
 
 import { byId, el, reconcile, setData, setText } from "./dom.js";
 import { ago, plural, ranges, tone, words } from "./format.js";
+import { workTexts } from "./work.js";
 
 const connectionTexts = {
   live: "live",
@@ -13,9 +14,9 @@ const listLimit = 10;
 let lastStateAt = null;
 let connectionState = "connecting";
 
-/** What is wrong, worst first: verdict's reasons, then nodes, then partitions grouped by what ails them. */
-export function problemsOf({ health, nodes, partitions }) {
-  const problems = [...(health.reasons ?? [])].map(words);
+/** What is wrong, worst first: verdict's reasons, then what is done about it, then nodes, then partitions by what ails them. */
+export function problemsOf({ health, nodes, partitions, work = [] }) {
+  const problems = [...[...(health.reasons ?? [])].map(words), ...workTexts(work)];
   for (const node of nodes) {
     if (node.state === "up") continue;
     const reasons = (node.reasons ?? []).map(words).join("; ");

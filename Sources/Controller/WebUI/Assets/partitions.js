@@ -1,7 +1,7 @@
 // The grid of partitions: one cell each, its colour the state, its foot the leader.
 
 import { byId, el, facts, reconcile, setData, setText } from "./dom.js";
-import { initials, number, tone, words } from "./format.js";
+import { bytes, initials, number, tone, words } from "./format.js";
 import { hueOf } from "./nodes.js";
 
 /** Above this number of partitions the cells become small and lose their text. */
@@ -37,6 +37,8 @@ function renderDetail() {
     ["Epoch", partition.epoch],
     ["Synced", partition.synced ? "yes" : "not yet"],
     ["Behind", (partition.lagging ?? []).join(", ")],
+    ["Compared", partition.progress ? `${number(partition.progress.keys)} keys, ${bytes(partition.progress.bytes)}` : null],
+    ["Left", partition.progress ? `about ${number(partition.progress.keys_left)} keys, ${bytes(partition.progress.bytes_left)}` : null],
   ]));
 }
 

@@ -1,0 +1,96 @@
+import KVProtocols
+
+/// The last changes to one partition's records on this node: a bounded list in memory, in order of time.
+///
+/// Members differ, when a leader goes, by what it had on its way; so nearly every key in which they differ is among the
+/// last that one of them changed. A mark keeps a moment: what was held then can still be told after later changes,
+/// until there are too many of them.
+struct RecentChanges: Sendable {
+    struct Mark: Hashable, Sendable {
+        let ballot: Ballot
+        /// Of everything held at that moment.
+        let digest: PartitionDigest
+    }
+
+    private struct Change: Sendable {
+        let key: Key
+        /// `nil` for absent, `.zero` for what can't be read.
+        let before: Version?
+        let after: Version?
+    }
+
+    /// Room for keys of this length on average; longer ones leave room for fewer.
+    private static let keyBytes = 64
+
+    private let capacity: Int
+    /// Up to the mark, if there is one; at most `capacity`.
+    private var older: [Change] = []
+    /// Since the mark, or since the last loss; at most twice `capacity`.
+    private var newer: [Change] = []
+    private var newerKeyBytes = 0
+    /// `nil` when none was made, or more followed it than there is room for.
+    private(set) var mark: Mark?
+
+    /// - Parameter last: what is known of changes before a restart, the latest last.
+    init(capacity: Int, last: [Recollection.Entry] = []) {
+        self.capacity = max(0, capacity)
+        older = last.suffix(self.capacity).map { Change(key: $0.key, before: nil, after: $0.version) }
+    }
+
+    /// Notes one change. O(1) amortised.
+    mutating func record(_ key: Key, from before: Version?, to after: Version?) {
+        newer.append(Change(key: key, before: before, after: after))
+        newerKeyBytes += key.bytes.count
+        guard newer.count > 2 * capacity || newerKeyBytes > 2 * capacity * Self.keyBytes else { return }
+        mark = nil
+        older = []
+        newer.removeFirst(newer.count - min(capacity, newer.count / 2))
+        newerKeyBytes = newer.reduce(0) { $0 + $1.key.bytes.count }
+    }
+
+    /// Keeps this moment, and no earlier one. O(capacity).
+    mutating func makeMark(_ ballot: Ballot, digest: PartitionDigest) {
+        older += newer
+        if older.count > capacity { older.removeFirst(older.count - capacity) }
+        newer.removeAll(keepingCapacity: true)
+        newerKeyBytes = 0
+        mark = Mark(ballot: ballot, digest: digest)
+    }
+
+    /// Nothing is held any more.
+    mutating func wipe() {
+        self = RecentChanges(capacity: capacity)
+    }
+
+    /// The keys in these buckets that changed last, each once, with the version that is held now, or was at the mark;
+    /// the latest first. O(capacity).
+    func list(buckets: UInt64, atMark: Bool) -> [Recollection.Entry] {
+        var entries: [Recollection.Entry] = []
+        var seen: Set<Key> = []
+        var room = Recollection.maximumBytes
+        for part in atMark ? [older] : [newer, older] {
+            for change in part.reversed()
+            where buckets & PartitionDigest.bit(of: change.key) != 0 && seen.insert(change.key).inserted {
+                let entry = Recollection.Entry(key: change.key, version: change.after)
+                room -= entry.cost
+                guard room >= 0, entries.count < capacity else { return entries }
+                entries.append(entry)
+            }
+        }
+        return entries
+    }
+
+    /// What was held at the mark of the keys that changed since. O(capacity).
+    func heldAtMark() -> [Key: Version?] {
+        var held: [Key: Version?] = [:]
+        for change in newer where !held.keys.contains(change.key) {
+            held.updateValue(change.before, forKey: change.key)
+        }
+        return held
+    }
+}
+
+extension PartitionDigest {
+    /// The key's bucket as a bit of one word.
+    static func bit(of key: Key) -> UInt64 { 1 << UInt64(bucket(of: key)) }
+}

@@ -1,0 +1,159 @@
+import KVController
+import KVPlacement
+import KVProtocols
+import Testing
+
+/// One failure after another, nodes that come and go, and what people see of it. Time is pretended: the same every run.
+@Suite struct HealingTests {
+    private func started(_ count: Int = 6, partitions: Int = 16) async throws -> FakeCluster {
+        var cluster = try FakeCluster((1...count).map { "worker\($0)" }, partitions: partitions)
+        try await cluster.run(3000)
+        return cluster
+    }
+
+    private func events(_ cluster: FakeCluster, _ kind: ClusterEvent.Kind) async -> [ClusterEvent] {
+        await cluster.controller.events(limit: 1000).events.filter { $0.kind == kind }
+    }
+
+    private func set(_ cluster: inout FakeCluster, _ name: String, isUp: Bool) throws {
+        try cluster.change(name) { $0.isUp = isUp }
+    }
+
+    @Test func failuresInARowAreRepairedOneAfterTheOther() async throws {
+        var cluster = try await started()
+        for name in ["worker1", "worker2", "worker3"] {
+            let held = try await cluster.controller.node(name).replicas
+            try set(&cluster, name, isUp: false)
+            try await cluster.run(until: isHealed)
+            try await cluster.run { await $0.kinds(name).contains(.rereplicationFinished) }
+            let finished = try #require(await events(cluster, .rereplicationFinished).last)
+            #expect(finished.partitions == held)
+            #expect(try #require(finished.durationMilliseconds) >= 1000)
+            #expect(finished.keys == UInt64(held) * 1000)
+        }
+        #expect(try await cluster.map().partitions.allSatisfy { $0.members.count == 3 })
+        for name in ["worker1", "worker2", "worker3"] { try set(&cluster, name, isUp: true) }
+        try await cluster.run { await $0.controller.nodes().nodes.allSatisfy { $0.replicas == 8 } }
+        #expect(await events(cluster, .alarmRaised).isEmpty)
+        cluster.checkHistory()
+    }
+
+    @Test func aSecondFailureDuringARepairIsRepairedToo() async throws {
+        var cluster = try await started()
+        cluster.syncAfter = 3000
+        try set(&cluster, "worker1", isUp: false)
+        try await cluster.run(9000)
+        #expect(try await cluster.map().partitions.contains(where: \.isJoint))
+        try set(&cluster, "worker4", isUp: false)
+        try await cluster.run(until: isHealed)
+        try await cluster.run { await events($0, .rereplicationFinished).count == 2 }
+        cluster.checkHistory()
+    }
+
+    @Test func aFailureDuringADrainIsRepairedFirstAndTheDrainGoesOn() async throws {
+        var cluster = try await started(5)
+        cluster.syncAfter = 3000
+        try await cluster.controller.drain("worker1")
+        try await cluster.run(1000)
+        try set(&cluster, "worker2", isUp: false)
+        try await cluster.run { await $0.kinds("worker1").contains(.nodeDrained) }
+        let map = try await cluster.map()
+        let left = Set(cluster.nodes.dropFirst(2).map(\.id))
+        try await cluster.run { try await $0.map().partitions.allSatisfy { Set($0.members) == left && !$0.isJoint } }
+        #expect(map.nodes.count == 5)
+        cluster.checkHistory()
+    }
+
+    @Test func aDrainingNodeThatDiesIsEmptiedAllTheSame() async throws {
+        var cluster = try await started()
+        cluster.syncAfter = 3000
+        try await cluster.controller.drain("worker3")
+        try await cluster.run(1000)
+        try set(&cluster, "worker3", isUp: false)
+        try await cluster.run { await $0.kinds("worker3").contains(.nodeDrained) }
+        #expect(try await cluster.map().partitions.allSatisfy { !$0.contains(NodeID(3)) })
+        cluster.checkHistory()
+    }
+
+    @Test func aDeadNodeCanBeRemoved() async throws {
+        var cluster = try await started()
+        try set(&cluster, "worker6", isUp: false)
+        try await cluster.run(3500)
+        try await cluster.controller.remove("worker6")
+        try await cluster.run { await $0.kinds("worker6").contains(.nodeRemoved) }
+        #expect(try await cluster.map().node(named: "worker6") == nil)
+        #expect(try await cluster.map().partitions.allSatisfy { $0.members.count == 3 && !$0.isJoint })
+        #expect(await cluster.controller.health().nodes.total == 5)
+        cluster.checkHistory()
+    }
+
+    @Test func aNodeReplacedUnderItsNameWhileItDrainsIsDrainedAtOnce() async throws {
+        var cluster = try await started()
+        cluster.syncAfter = 3000
+        try await cluster.controller.drain("worker2")
+        try await cluster.run(1000)
+        try cluster.change("worker2") { node in
+            (node.incarnation, node.boot, node.durable) = (99, 1, 0)
+            (node.id, node.cluster, node.mapEpoch) = (NodeID(0), 0, 0)
+        }
+        try await cluster.run { await $0.kinds("worker2").contains(.nodeDrained) }
+        try await cluster.run(until: isHealed)
+        #expect(try await cluster.controller.node("worker2").replicas == 0)
+        try await cluster.run { await $0.kinds("worker2").contains(.rereplicationFinished) }
+        cluster.checkHistory()
+    }
+
+    @Test func newNodesGetTheirShareWithTheFewestCopies() async throws {
+        let names = (1...6).map { "worker\($0)" }
+        var cluster = try FakeCluster(Array(names.prefix(4)), configured: names, partitions: 16)
+        try await cluster.run(12_000)
+        let before = try await cluster.map()
+        cluster.nodes.append(contentsOf: [FakeCluster.process("worker5", 4), FakeCluster.process("worker6", 5)])
+        try await cluster.run { await $0.kinds().contains(.rebalanceFinished) }
+        let after = try await cluster.map()
+        #expect(await cluster.controller.nodes().nodes.map(\.replicas) == [8, 8, 8, 8, 8, 8])
+        let copies = zip(before.partitions, after.partitions).reduce(0) { sum, pair in
+            sum + pair.1.members.count { !pair.0.members.contains($0) }
+        }
+        #expect(copies == 16, "what the two new ones hold, and nothing else")
+        let finished = try #require(await events(cluster, .rebalanceFinished).last)
+        #expect(8000...16_000 ~= (try #require(finished.keys)), "a thousand for each partition that was copied")
+        #expect(try #require(finished.partitions) >= 8)
+        cluster.checkHistory()
+    }
+
+    @Test func aNewNodeReceivesFewCopiesAtOnce() async throws {
+        let names = (1...5).map { "worker\($0)" }
+        var cluster = try FakeCluster(Array(names.prefix(4)), configured: names, partitions: 32)
+        try await cluster.run(12_000)
+        cluster.syncAfter = 3000
+        cluster.nodes.append(FakeCluster.process("worker5", 4))
+        try await cluster.run { await $0.kinds().contains(.rebalanceStarted) }
+        let partitions = await cluster.controller.partitions()
+        #expect(partitions.summary.waiting > 0)
+        #expect(partitions.work.first?.kind == "rebalance")
+        try await cluster.run { await $0.kinds().contains(.rebalanceFinished) }
+        for map in cluster.published {
+            let receives = map.partitions.count {
+                $0.members.contains(NodeID(5)) && $0.previous?.contains(NodeID(5)) == false
+            }
+            #expect(receives <= cluster.settings.movesPerNode)
+        }
+        #expect(await cluster.controller.partitions().work.isEmpty)
+    }
+
+    @Test func replicasFollowWeights() async throws {
+        var cluster = try FakeCluster((1...5).map { "worker\($0)" }, partitions: 16)
+        try cluster.change("worker5") { $0.weight = 200 }
+        try await cluster.run(3000)
+        #expect(await cluster.controller.nodes().nodes.map(\.replicas) == [8, 8, 8, 8, 16])
+        // A weight that changes moves replicas, and is remembered.
+        try cluster.change("worker5") { $0.weight = nil }
+        try await cluster.run { await $0.kinds().contains(.rebalanceFinished) }
+        #expect(await cluster.controller.nodes().nodes.allSatisfy { 9...10 ~= $0.replicas })
+        try cluster.change("worker5") { $0.weight = 200 }
+        try await cluster.run(500)
+        try await cluster.restartController()
+        #expect(try await cluster.controller.node("worker5").weight == 200)
+    }
+}
