@@ -34,6 +34,26 @@ import Testing
         #expect(script.answers[id]?.version == Version(ballot: Ballot(counter: 2, node: NodeID(1)), sequence: 1))
     }
 
+    @Test func aMemberThatCanNotStoreIsNotFloodedAndCatchesUp() {
+        let script = Script()
+        script.elect()
+        script.stuckDisks = [NodeID(3)]
+        var records = 0
+        script.loses = {
+            if case .accept = $0.outgoing.message, $0.outgoing.to == NodeID(3) { records += 1 }
+            return false
+        }
+        let keys = (0..<100).map { Key(unchecked: Array("k\($0)".utf8)) }
+        for key in keys { #expect(script.ask(.put(key, "a"))?.version != nil) }
+        script.run(milliseconds: 60_000)
+        // Each record once, and then at most a handful every two seconds.
+        #expect((100...600).contains(records), "\(records) records were sent to a member that stores none")
+        script.free(NodeID(3))
+        script.run(milliseconds: 3_000)
+        #expect(keys.allSatisfy { script.record($0, on: 3)?.value == Array("a".utf8) })
+        #expect(script.leader.flatMap { script.machines[$0]?.lagging } == [])
+    }
+
     @Test func aReadWaitsForConfirmationThatFollowsIt() {
         let script = Script()
         script.elect()

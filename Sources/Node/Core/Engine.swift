@@ -29,6 +29,9 @@ final class Engine {
         let outgoing: Outgoing
     }
 
+    /// Answers to peers that wait for the journal; more are dropped. About 200 bytes each.
+    static let maximumHeld = 65_536
+
     let settings: NodeSettings
     let storage: NodeStorage
     let links: any PeerLinks
@@ -218,6 +221,12 @@ final class Engine {
         if !output.afterPersist.isEmpty {
             let position = storage.appended
             for outgoing in output.afterPersist {
+                // A full disk may keep the journal waiting for hours. A peer that lacks an answer asks again; what this
+                // node tells itself is bounded by what it proposes.
+                guard held.count - heldHead < Self.maximumHeld || outgoing.to == identity.node else {
+                    counters.droppedWhileFull += 1
+                    continue
+                }
                 held.append(Held(position: position, partition: partition, outgoing: outgoing))
             }
         }

@@ -138,7 +138,10 @@ struct Leadership: Sendable {
         for index in flights.indices.dropFirst(head) { flights[index].sentAt = 0 }
         for key in queries.keys { queries[key]?.sentAt = 0 }
         for key in copies.keys { copies[key]?.sentAt = 0 }
-        for index in peers.indices { peers[index].preparedAt = 0 }
+        for index in peers.indices {
+            peers[index].preparedAt = 0
+            peers[index].patience = Patience()
+        }
         sync?.sentAt = 0
         repair?.sentAt = 0
         beaconAt = 0
@@ -187,6 +190,8 @@ struct PeerProgress: Sendable {
     var preparedAt: UInt64 = 0
     /// Buckets in which it may lack something.
     var suspectBuckets: UInt64 = 0
+    /// How much of what it owes is said again, and when.
+    var patience = Patience()
     var isInSync: Bool { hasPromised && suspectBuckets == 0 }
 }
 

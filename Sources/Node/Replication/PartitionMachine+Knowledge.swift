@@ -127,6 +127,7 @@ extension PartitionMachine {
     mutating func copied<Store: ReplicaStore>(
         _ key: Key, _ version: Version, by index: Int, now: UInt64, store: inout Store, output: inout Output
     ) {
+        leadership?.peers[index].patience.answered()
         repaired(key, version, by: index, now: now, store: &store, output: &output)
         guard leadership?.copies[key]?.record.version == version else { return }
         leadership?.copies[key]?.acks |= 1 << Electorate.Set(index)
@@ -151,10 +152,20 @@ extension PartitionMachine {
             }
         }
         let dueCopies = leadership.copies.filter { now >= $0.value.sentAt + settings.retransmit }.keys.sorted()
-        for key in dueCopies.prefix(256) {
-            guard let copy = leadership.copies[key] else { continue }
+        guard !dueCopies.isEmpty else { return }
+        var round = RepeatRound(leadership.peers, among: reachable & ~electorate.bit(of: me), now: now)
+        for key in dueCopies {
+            guard round.open != 0 else { break }
+            guard let copy = leadership.copies[key], case let missing = round.open & ~copy.acks, missing != 0 else {
+                continue
+            }
             self.leadership?.copies[key]?.sentAt = now
-            sendToOthers(of: ~copy.acks, .copy(key, copy.record), output: &output)
+            sendToOthers(of: missing, .copy(key, copy.record), output: &output)
+            round.spend(copy.record.value?.count ?? 0, on: missing)
+        }
+        if var peers = self.leadership?.peers {
+            round.end(&peers, now: now, shortest: settings.retransmit)
+            self.leadership?.peers = peers
         }
     }
 }

@@ -93,6 +93,7 @@ extension PartitionMachine {
         let bit: Electorate.Set = 1 << Electorate.Set(index)
         guard let acks = leadership?.flights[position].acks, acks & bit == 0 else { return }
         leadership?.flights[position].acks = acks | bit
+        leadership?.peers[index].patience.answered()
         if leadership?.flights[position].isChosen == false, electorate.isWriteQuorum(acks | bit) {
             chosen(position, sequence, now: now, store: &store, output: &output)
         }
@@ -157,23 +158,37 @@ extension PartitionMachine {
     /// Says again what was not answered, to those that can be reached; a bounded number per tick.
     private mutating func retransmit<Store: ReplicaStore>(now: UInt64, store: inout Store, output: inout Output) {
         leadership?.trimFlights(everyone: electorate.everyone, maximumTail: settings.maximumTail)
+        retransmitFlights(now: now, store: &store, output: &output)
         guard let leadership else { return }
         let reachable = reachable
-        var budget = 256
+        for (index, node) in electorate.nodes.enumerated()
+        where node != me && reachable & (1 << Electorate.Set(index)) != 0 {
+            let peer = leadership.peers[index]
+            guard !peer.hasPromised, now >= peer.preparedAt + settings.retransmit else { continue }
+            self.leadership?.peers[index].preparedAt = now
+            send(.prepare(state.configuration, polite: true), to: node, output: &output)
+        }
+    }
+
+    private mutating func retransmitFlights<Store: ReplicaStore>(
+        now: UInt64, store: inout Store, output: inout Output
+    ) {
+        guard let leadership, leadership.head < leadership.flights.count else { return }
+        var round = RepeatRound(leadership.peers, among: reachable & ~electorate.bit(of: me), now: now)
         for position in leadership.head..<leadership.flights.count {
+            guard round.open != 0 else { break }
             let flight = leadership.flights[position]
             guard now >= flight.sentAt + settings.retransmit else { continue }
-            let missing = reachable & ~flight.acks & ~electorate.bit(of: me)
+            let missing = round.open & ~flight.acks
             guard missing != 0 else { continue }
-            budget -= 1
-            guard budget > 0 else { break }
             self.leadership?.flights[position].sentAt = now
             let sequence = leadership.firstSequence + UInt64(position)
             let version = Version(ballot: leadership.ballot, sequence: sequence)
-            if let record = flight.record {
+            var record = flight.record
+            if record == nil, let held = store.record(of: flight.key).value, held.version == version { record = held }
+            if let record {
                 sendToOthers(of: missing, .accept(flight.key, record), output: &output)
-            } else if let record = store.record(of: flight.key).value, record.version == version {
-                sendToOthers(of: missing, .accept(flight.key, record), output: &output)
+                round.spend(record.value?.count ?? 0, on: missing)
             } else {
                 // A newer record of the key took its place, and has a flight of its own; or this one can't be read.
                 if store.version(of: flight.key).value.map({ $0 <= version }) ?? true {
@@ -182,12 +197,9 @@ extension PartitionMachine {
                 self.leadership?.flights[position].acks = electorate.everyone
             }
         }
-        for (index, node) in electorate.nodes.enumerated()
-        where node != me && reachable & (1 << Electorate.Set(index)) != 0 {
-            let peer = leadership.peers[index]
-            guard !peer.hasPromised, now >= peer.preparedAt + settings.retransmit else { continue }
-            self.leadership?.peers[index].preparedAt = now
-            send(.prepare(state.configuration, polite: true), to: node, output: &output)
+        if var peers = self.leadership?.peers {
+            round.end(&peers, now: now, shortest: settings.retransmit)
+            self.leadership?.peers = peers
         }
     }
 }

@@ -8,20 +8,34 @@ extension PartitionMachine {
         if let repair = leadership?.repair, now >= repair.sentAt + settings.retransmit {
             leadership?.repair?.sentAt = now
             if !repair.isWalked { ask(repair, output: &output) }
-            for key in repair.copies.keys.sorted() {
-                guard case .found(let record) = store.record(of: key) else {
-                    // Purged meanwhile, or damaged: the next comparison tells.
-                    leadership?.repair?.copies[key] = nil
-                    continue
-                }
-                leadership?.repair?.copies[key] = record.version
-                send(.copy(key, record), to: electorate.nodes[repair.member], output: &output)
-            }
+            copyAgain(repair, now: now, store: store, output: &output)
         }
         if let repair = leadership?.repair, repair.isWalked || repair.walking == 0 || !repair.listed.isEmpty {
             continueRepair(now: now, store: &store, output: &output)
         }
         compareDigests(now: now, output: &output)
+    }
+
+    /// Says the copies again that the member did not confirm.
+    private mutating func copyAgain<Store: ReplicaStore>(
+        _ repair: Repair, now: UInt64, store: Store, output: inout Output
+    ) {
+        guard var peers = leadership?.peers, !repair.copies.isEmpty else { return }
+        let member: Electorate.Set = 1 << Electorate.Set(repair.member)
+        var round = RepeatRound(peers, among: member, now: now)
+        for key in repair.copies.keys.sorted() {
+            guard round.open != 0 else { break }
+            guard case .found(let record) = store.record(of: key) else {
+                // Purged meanwhile, or damaged: the next comparison tells.
+                leadership?.repair?.copies[key] = nil
+                continue
+            }
+            leadership?.repair?.copies[key] = record.version
+            send(.copy(key, record), to: electorate.nodes[repair.member], output: &output)
+            round.spend(record.value?.count ?? 0, on: member)
+        }
+        round.end(&peers, now: now, shortest: settings.retransmit)
+        leadership?.peers = peers
     }
 
     private mutating func startRepair<Store: ReplicaStore>(now: UInt64, store: Store, output: inout Output) {
