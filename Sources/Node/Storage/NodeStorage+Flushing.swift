@@ -30,12 +30,15 @@ extension NodeStorage {
         startFlushIfDue()
     }
 
+    /// How long the flusher rests after a flush, as a multiple of what that took.
+    private static let restFactor: UInt64 = 8
     /// A value is in the backend soon after it was written, also after a long flush.
-    private static let longestRestMilliseconds: UInt64 = 2_000
+    private static let longestRestMilliseconds: UInt64 = 4_000
 
     /// A flush is due when the flusher is free and the oldest change has waited long enough, or there are many. After a
-    /// flush it rests for as long as that took: so an engine that is slow at small batches gets larger ones, in which more
-    /// changes of one key have become one, and leaves half of the time to the journal and to clients.
+    /// flush it rests for a multiple of what that took: so an engine that is slow at small batches gets larger ones, in
+    /// which more changes share a page and those of one key have become one, and leaves most of the time to the journal and
+    /// to clients.
     func startFlushIfDue() {
         guard failure == nil, !isStopped, !view.isFlushing, !view.active.isEmpty else { return }
         let waited = nowMilliseconds - min(dirtySinceMilliseconds, nowMilliseconds)
@@ -74,7 +77,8 @@ extension NodeStorage {
     private func finishFlush(at position: UInt64) {
         guard view.isFlushing else { return }
         let took = nowMilliseconds - flushSinceMilliseconds
-        restUntilMilliseconds = nowMilliseconds + min(took, NodeStorage.longestRestMilliseconds)
+        restUntilMilliseconds =
+            nowMilliseconds + min(NodeStorage.restFactor * took, NodeStorage.longestRestMilliseconds)
         flusher.discard(view.endFlush())
         flushed = position
         flushDegradation = nil
