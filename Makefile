@@ -53,7 +53,8 @@ sim: ## Run simulated replica groups: make sim [SEEDS=0...4999] [JOBS=2] [PROFIL
 	.build/release/kv-sim run --seeds '$(SEEDS)' --jobs $(JOBS) $(if $(PROFILE),--profile $(PROFILE))
 
 .PHONY: mutants
-mutants: ## Put deliberate bugs into the protocol, one by one, and look whether the simulator notices
+mutants: ## Put deliberate bugs into protocol and storage, one by one, and look whether the tests notice
+	Tests/Mutants/run --self-test
 	Tests/Mutants/run
 
 .PHONY: nemesis

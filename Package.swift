@@ -135,7 +135,7 @@ let package = Package(
         tests(
             "KVBackendsTests",
             [
-                "KVProtocols", "KVConformance", "KVBackends", "KVFileBackend",
+                "KVProtocols", "KVConformance", "KVBackends", "KVFileBackend", "KVStorage",
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
             ]),

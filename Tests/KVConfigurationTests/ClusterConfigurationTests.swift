@@ -26,6 +26,7 @@ import Testing
         #expect(node.limits.overlayBytes == 64 << 20)
         #expect(node.limits.journalSegmentBytes == 16 << 20)
         #expect(node.limits.maxInflight == 4096)
+        #expect(node.limits.scrubBytesPerSecond == 4 << 20)
         #expect(node.log == LogConfiguration(level: .notice, format: .text))
     }
 
@@ -59,7 +60,7 @@ import Testing
             ("nodes.0.listen", #""0.0.0.0:8001""#), ("nodes.0.advertise", #""a.example:80""#),
             ("nodes.0.peer_advertise", #""[fd00::1]:9001""#), ("nodes.0.public_url", #""https://kv.example/""#),
             ("nodes.0.zone", #""rack-1.B""#),
-            ("nodes.0.weight", "200"),
+            ("nodes.0.weight", "200"), ("nodes.0.limits", #"{"scrub_bytes_per_second": 0}"#),
             ("nodes.0.backend.options", #"{"tuning": 2.5}"#),
         ])
         let cluster = try Fixture.load(text)
@@ -71,6 +72,7 @@ import Testing
         #expect(cluster.nodes[0].publicURL == "https://kv.example")
         #expect(cluster.nodes[0].zone == "rack-1.B")
         #expect(cluster.nodes[0].weight == 200)
+        #expect(cluster.nodes[0].limits.scrubBytesPerSecond == 0)
         #expect(cluster.nodes[0].backend.options == ["tuning": .number(2.5)])
         #expect(try Fixture.load(cluster.json) == cluster)
         #expect(try Fixture.load(cluster.json).json == cluster.json)

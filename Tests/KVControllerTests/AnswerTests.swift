@@ -6,12 +6,6 @@ import Testing
 
 /// The JSON that people and programs see.
 @Suite struct AnswerTests {
-    private func started() async throws -> FakeCluster {
-        var cluster = try FakeCluster(four)
-        try await cluster.run(3000)
-        return cluster
-    }
-
     private func json(_ value: some Encodable) throws -> [String: Any] {
         let data = try JSONEncoder().encode(value)
         return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
@@ -47,7 +41,7 @@ import Testing
 
     @Test func absentLeadersAndMovesAreNull() async throws {
         var cluster = try await started()
-        for name in ["worker1", "worker2"] { try cluster.change(name) { $0.isUp = false } }
+        try cluster.stop("worker1", "worker2")
         try await cluster.run(4000)
         let partitions = await cluster.controller.partitions()
         #expect(partitions.summary.leaderless > 0)
@@ -61,7 +55,7 @@ import Testing
 
     @Test func nodesComeWithTheirProblemsFirst() async throws {
         var cluster = try await started()
-        try cluster.change("worker3") { $0.isUp = false }
+        try cluster.stop("worker3")
         try await cluster.run(4000)
         let answer = await cluster.controller.nodes()
         #expect(answer.nodes.map(\.name) == ["worker3", "worker1", "worker2", "worker4"])

@@ -4,19 +4,13 @@ import KVProtocols
 import Testing
 
 @Suite struct ControllerTests {
-    private func started(_ names: [String] = four) async throws -> FakeCluster {
-        var cluster = try FakeCluster(names)
-        try await cluster.run(3000)
-        return cluster
-    }
-
     @Test func theFirstMapComesWhenAllConfiguredNodesAreThere() async throws {
         var cluster = try FakeCluster(four)
-        try cluster.change("worker4") { $0.isUp = false }
+        try cluster.stop("worker4")
         try await cluster.run(5000)
         #expect(await cluster.controller.clusterMap == nil)
         #expect(await cluster.controller.health().verdict == .starting)
-        try cluster.change("worker4") { $0.isUp = true }
+        try cluster.start("worker4")
         try await cluster.run(1000)
         let map = try await cluster.map()
         #expect(map.partitions.count == 64)
@@ -28,11 +22,11 @@ import Testing
 
     @Test func theFirstMapWaitsTenSecondsForMissingNodesAndThenTakesAMajority() async throws {
         var cluster = try FakeCluster(four)
-        try cluster.change("worker4") { $0.isUp = false }
+        try cluster.stop("worker4")
         try await cluster.run(11_500)
         #expect(try await cluster.map().nodes.count == 3)
         // The missing one joins later and gets its share.
-        try cluster.change("worker4") { $0.isUp = true }
+        try cluster.start("worker4")
         try await cluster.run { cluster in
             let nodes = await cluster.controller.nodes().nodes
             return nodes.allSatisfy { $0.replicas == 48 && $0.leading == 16 }
@@ -44,7 +38,7 @@ import Testing
 
     @Test func twoOfFourNodesAreNotEnoughForAFirstMap() async throws {
         var cluster = try FakeCluster(four)
-        for name in ["worker3", "worker4"] { try cluster.change(name) { $0.isUp = false } }
+        try cluster.stop("worker3", "worker4")
         try await cluster.run(20_000)
         #expect(await cluster.controller.clusterMap == nil)
     }
@@ -57,7 +51,7 @@ import Testing
 
     @Test func aLostNodeIsReplacedAndPeopleAreTold() async throws {
         var cluster = try await started()
-        try cluster.change("worker2") { $0.isUp = false }
+        try cluster.stop("worker2")
         try await cluster.run(3500)
         #expect(await cluster.kinds("worker2").contains(.failureDetected))
         #expect(try await cluster.map().partitions.allSatisfy { !$0.isJoint }, "not yet due")
@@ -76,9 +70,9 @@ import Testing
     @Test func aNodeThatReturnsInTimeKeepsEverything() async throws {
         var cluster = try await started()
         let before = try await cluster.map()
-        try cluster.change("worker2") { $0.isUp = false }
+        try cluster.stop("worker2")
         try await cluster.run(6000)
-        try cluster.change("worker2") { $0.isUp = true }
+        try cluster.start("worker2")
         try await cluster.run(20_000)
         #expect(try await cluster.map() == before)
         #expect(await cluster.kinds("worker2").suffix(2) == [.failureDetected, .nodeReturned])
@@ -87,9 +81,9 @@ import Testing
 
     @Test func aNodeThatReturnsAfterItsReplacementGetsItsShareAgain() async throws {
         var cluster = try await started()
-        try cluster.change("worker2") { $0.isUp = false }
+        try cluster.stop("worker2")
         try await cluster.run { await $0.kinds().contains(.rereplicationFinished) }
-        try cluster.change("worker2") { $0.isUp = true }
+        try cluster.start("worker2")
         try await cluster.run { await $0.kinds().last == .rebalanceFinished }
         for node in await cluster.controller.nodes().nodes {
             #expect(node.replicas == 48)
@@ -101,10 +95,10 @@ import Testing
     @Test func aNodeThatReturnsDuringItsReplacementEndsIt() async throws {
         var cluster = try await started()
         cluster.syncAfter = 1_000_000
-        try cluster.change("worker2") { $0.isUp = false }
+        try cluster.stop("worker2")
         try await cluster.run(10_000)
         #expect(try await cluster.map().partitions.count(where: \.isJoint) == 8)
-        try cluster.change("worker2") { $0.isUp = true }
+        try cluster.start("worker2")
         try await cluster.run(1000)
         #expect(try await cluster.map().partitions.allSatisfy { !$0.isJoint && $0.members.count == 3 })
         #expect(await cluster.controller.nodes().nodes.allSatisfy { $0.replicas == 48 })
@@ -115,7 +109,7 @@ import Testing
     @Test func aTargetThatDiesDuringAMoveIsReplacedByAnother() async throws {
         var cluster = try await started(four + ["worker5", "worker6"])
         cluster.syncAfter = 1_000_000
-        try cluster.change("worker1") { $0.isUp = false }
+        try cluster.stop("worker1")
         try await cluster.run(10_000)
         let moving = try await cluster.map().partitions.filter(\.isJoint)
         let newcomer = try #require(
@@ -137,13 +131,13 @@ import Testing
 
     @Test func halfTheNodesLostAtOnceStopsMovesUntilOneReturns() async throws {
         var cluster = try await started()
-        for name in ["worker1", "worker2"] { try cluster.change(name) { $0.isUp = false } }
+        try cluster.stop("worker1", "worker2")
         let before = try await cluster.map()
         try await cluster.run(30_000)
         #expect(try await cluster.map() == before)
         #expect(await cluster.kinds().contains(.alarmRaised))
         #expect(await cluster.controller.health().verdict == .failed)
-        try cluster.change("worker1") { $0.isUp = true }
+        try cluster.start("worker1")
         try await cluster.run(until: isHealed)
         #expect(await cluster.kinds().contains(.alarmCleared))
         cluster.checkHistory()
@@ -151,7 +145,7 @@ import Testing
 
     @Test func aPersonMayAcknowledgeTheAlarm() async throws {
         var cluster = try await started(four + ["worker5", "worker6"])
-        for name in ["worker1", "worker3", "worker5"] { try cluster.change(name) { $0.isUp = false } }
+        try cluster.stop("worker1", "worker3", "worker5")
         try await cluster.run(20_000)
         #expect(try await cluster.map().partitions.allSatisfy { !$0.isJoint })
         try await cluster.controller.acknowledgeAlarm()
@@ -170,9 +164,9 @@ import Testing
         var cluster = try await started()
         let before = try await cluster.map()
         for _ in 0..<6 {
-            try cluster.change("worker3") { $0.isUp = false }
+            try cluster.stop("worker3")
             try await cluster.run(4500)
-            try cluster.change("worker3") { $0.isUp = true }
+            try cluster.start("worker3")
             try await cluster.run(1000)
         }
         #expect(try await cluster.map() == before)
@@ -206,12 +200,10 @@ import Testing
         #expect(await cluster.kinds("worker2").contains(.nodeRemoved))
         #expect(try await cluster.map().node(named: "worker2") == nil)
         #expect(cluster.nodes[1].verdicts.last == .refused)
+        #expect(cluster.nodes[1].reason.hasPrefix("worker2 was removed from the cluster. Stop it;"))
         await #expect(throws: ControllerError.self) { _ = try await cluster.controller.node("worker2") }
         // With an emptied folder it is a new node.
-        try cluster.change("worker2") { node in
-            node.incarnation = 77
-            (node.id, node.cluster, node.mapEpoch) = (NodeID(0), 0, 0)
-        }
+        try cluster.change("worker2") { $0.empty(incarnation: 77) }
         try await cluster.run {
             await $0.controller.nodes().nodes.contains { $0.name == "worker2" && $0.replicas == 48 }
         }
@@ -231,7 +223,7 @@ import Testing
     @Test func aMapIsOnlyPublishedOnceItIsStored() async throws {
         var cluster = try await started()
         cluster.backend.fail(with: StorageError(.full, "The disk is full"))
-        try cluster.change("worker2") { $0.isUp = false }
+        try cluster.stop("worker2")
         let before = try await cluster.map()
         try await cluster.run(15_000)
         #expect(try await cluster.map() == before)

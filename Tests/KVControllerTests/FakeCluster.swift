@@ -30,6 +30,7 @@ struct FakeNode {
     var mapEpoch: UInt64 = 0
     var isUp = true
     var isHealthy = true
+    var reasons: [String] = []
     var verdicts: [HeartbeatReply.Verdict] = []
     var reason = ""
 }
@@ -145,8 +146,8 @@ struct FakeCluster {
         Heartbeat(
             name: node.name, node: node.id, cluster: node.cluster, incarnation: node.incarnation, boot: node.boot,
             durable: node.durable, address: node.address, peerAddress: node.address + "0", zone: node.zone,
-            mapEpoch: node.mapEpoch, backend: "fake", health: .init(ok: node.isHealthy, reasons: []), keys: keysPerNode,
-            bytesOnDisk: 4096, leading: map.map { leading(node, $0) } ?? [], version: "1.0.0",
+            mapEpoch: node.mapEpoch, backend: "fake", health: .init(ok: node.isHealthy, reasons: node.reasons),
+            keys: keysPerNode, bytesOnDisk: 4096, leading: map.map { leading(node, $0) } ?? [], version: "1.0.0",
             weight: node.weight)
     }
 

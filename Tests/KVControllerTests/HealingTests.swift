@@ -5,48 +5,34 @@ import Testing
 
 /// One failure after another, nodes that come and go, and what people see of it. Time is pretended: the same every run.
 @Suite struct HealingTests {
-    private func started(_ count: Int = 6, partitions: Int = 16) async throws -> FakeCluster {
-        var cluster = try FakeCluster((1...count).map { "worker\($0)" }, partitions: partitions)
-        try await cluster.run(3000)
-        return cluster
-    }
-
-    private func events(_ cluster: FakeCluster, _ kind: ClusterEvent.Kind) async -> [ClusterEvent] {
-        await cluster.controller.events(limit: 1000).events.filter { $0.kind == kind }
-    }
-
-    private func set(_ cluster: inout FakeCluster, _ name: String, isUp: Bool) throws {
-        try cluster.change(name) { $0.isUp = isUp }
-    }
-
     @Test func failuresInARowAreRepairedOneAfterTheOther() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         for name in ["worker1", "worker2", "worker3"] {
             let held = try await cluster.controller.node(name).replicas
-            try set(&cluster, name, isUp: false)
+            try cluster.stop(name)
             try await cluster.run(until: isHealed)
             try await cluster.run { await $0.kinds(name).contains(.rereplicationFinished) }
-            let finished = try #require(await events(cluster, .rereplicationFinished).last)
+            let finished = try await cluster.last(.rereplicationFinished)
             #expect(finished.partitions == held)
             #expect(try #require(finished.durationMilliseconds) >= 1000)
             #expect(finished.keys == UInt64(held) * 1000)
         }
         #expect(try await cluster.map().partitions.allSatisfy { $0.members.count == 3 })
-        for name in ["worker1", "worker2", "worker3"] { try set(&cluster, name, isUp: true) }
+        try cluster.start("worker1", "worker2", "worker3")
         try await cluster.run { await $0.controller.nodes().nodes.allSatisfy { $0.replicas == 8 } }
-        #expect(await events(cluster, .alarmRaised).isEmpty)
+        #expect(await cluster.events(.alarmRaised).isEmpty)
         cluster.checkHistory()
     }
 
     @Test func aSecondFailureDuringARepairIsRepairedToo() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 3000
-        try set(&cluster, "worker1", isUp: false)
+        try cluster.stop("worker1")
         try await cluster.run(9000)
         #expect(try await cluster.map().partitions.contains(where: \.isJoint))
-        try set(&cluster, "worker4", isUp: false)
+        try cluster.stop("worker4")
         try await cluster.run(until: isHealed)
-        try await cluster.run { await events($0, .rereplicationFinished).count == 2 }
+        try await cluster.run { await $0.events(.rereplicationFinished).count == 2 }
         cluster.checkHistory()
     }
 
@@ -55,7 +41,7 @@ import Testing
         cluster.syncAfter = 3000
         try await cluster.controller.drain("worker1")
         try await cluster.run(1000)
-        try set(&cluster, "worker2", isUp: false)
+        try cluster.stop("worker2")
         try await cluster.run { await $0.kinds("worker1").contains(.nodeDrained) }
         let map = try await cluster.map()
         let left = Set(cluster.nodes.dropFirst(2).map(\.id))
@@ -65,19 +51,19 @@ import Testing
     }
 
     @Test func aDrainingNodeThatDiesIsEmptiedAllTheSame() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 3000
         try await cluster.controller.drain("worker3")
         try await cluster.run(1000)
-        try set(&cluster, "worker3", isUp: false)
+        try cluster.stop("worker3")
         try await cluster.run { await $0.kinds("worker3").contains(.nodeDrained) }
         #expect(try await cluster.map().partitions.allSatisfy { !$0.contains(NodeID(3)) })
         cluster.checkHistory()
     }
 
     @Test func aDeadNodeCanBeRemoved() async throws {
-        var cluster = try await started()
-        try set(&cluster, "worker6", isUp: false)
+        var cluster = try await started(6)
+        try cluster.stop("worker6")
         try await cluster.run(3500)
         try await cluster.controller.remove("worker6")
         try await cluster.run { await $0.kinds("worker6").contains(.nodeRemoved) }
@@ -88,14 +74,11 @@ import Testing
     }
 
     @Test func aNodeReplacedUnderItsNameWhileItDrainsIsDrainedAtOnce() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 3000
         try await cluster.controller.drain("worker2")
         try await cluster.run(1000)
-        try cluster.change("worker2") { node in
-            (node.incarnation, node.boot, node.durable) = (99, 1, 0)
-            (node.id, node.cluster, node.mapEpoch) = (NodeID(0), 0, 0)
-        }
+        try cluster.change("worker2") { $0.empty(incarnation: 99) }
         try await cluster.run { await $0.kinds("worker2").contains(.nodeDrained) }
         try await cluster.run(until: isHealed)
         #expect(try await cluster.controller.node("worker2").replicas == 0)
@@ -116,7 +99,7 @@ import Testing
             sum + pair.1.members.count { !pair.0.members.contains($0) }
         }
         #expect(copies == 16, "what the two new ones hold, and nothing else")
-        let finished = try #require(await events(cluster, .rebalanceFinished).last)
+        let finished = try await cluster.last(.rebalanceFinished)
         #expect(8000...16_000 ~= (try #require(finished.keys)), "a thousand for each partition that was copied")
         #expect(try #require(finished.partitions) >= 8)
         cluster.checkHistory()

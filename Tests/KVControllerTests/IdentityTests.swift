@@ -5,19 +5,6 @@ import Testing
 
 /// Who is who: empty, swapped, foreign and rolled-back folders, and two processes of one name.
 @Suite struct IdentityTests {
-    private func started() async throws -> FakeCluster {
-        var cluster = try FakeCluster(four)
-        try await cluster.run(3000)
-        return cluster
-    }
-
-    private func emptied(_ node: inout FakeNode, incarnation: UInt64) {
-        node.incarnation = incarnation
-        node.boot = 1
-        node.durable = 0
-        (node.id, node.cluster, node.mapEpoch) = (NodeID(0), 0, 0)
-    }
-
     @Test func aNewNodeGetsANumberAndTheCluster() async throws {
         var cluster = try FakeCluster(four)
         try await cluster.run(500)
@@ -48,7 +35,7 @@ import Testing
 
     @Test func anEmptiedFolderIsANewMemberAndItsOldReplicasAreReplacedAtOnce() async throws {
         var cluster = try await started()
-        try cluster.change("worker2") { emptied(&$0, incarnation: 99) }
+        try cluster.change("worker2") { $0.empty(incarnation: 99) }
         try await cluster.run(3500)
         #expect(cluster.nodes[1].id == NodeID(5))
         #expect(await cluster.kinds("worker2").contains(.nodeReplaced))
@@ -64,7 +51,7 @@ import Testing
     @Test func aFolderThatWasReplacedCannotComeBack() async throws {
         var cluster = try await started()
         let old = cluster.nodes[1]
-        try cluster.change("worker2") { emptied(&$0, incarnation: 99) }
+        try cluster.change("worker2") { $0.empty(incarnation: 99) }
         try await cluster.run(until: isHealed)
         cluster.nodes[1].isUp = false
         try await cluster.run(5000)
@@ -90,7 +77,7 @@ import Testing
 
     @Test func aFolderOnWhichDataDependsIsRefusedInstead() async throws {
         var cluster = try await started()
-        try cluster.change("worker3") { $0.isUp = false }
+        try cluster.stop("worker3")
         try await cluster.run(3500)
         try cluster.change("worker2") { $0.durable = 1 }
         try await cluster.run(1000)
@@ -98,7 +85,7 @@ import Testing
         #expect(cluster.nodes[1].reason.contains("read quorum"))
         #expect(await cluster.kinds("worker2").contains(.alarmRaised))
         // Once another node is back, nothing depends on it any more.
-        try cluster.change("worker3") { $0.isUp = true }
+        try cluster.start("worker3")
         try await cluster.run(2000)
         #expect(cluster.nodes[1].id == NodeID(5))
         #expect(cluster.nodes[1].verdicts.last == .welcome)
@@ -113,7 +100,7 @@ import Testing
         #expect(cluster.nodes[4].verdicts.last == .refused)
         #expect(cluster.nodes[1].verdicts.last == .welcome)
         #expect(try await cluster.map().node(NodeID(2))?.address == "127.0.0.1:8002")
-        emptied(&cluster.nodes[4], incarnation: 55)
+        cluster.nodes[4].empty(incarnation: 55)
         try await cluster.run(5000)
         #expect(cluster.nodes[4].verdicts.last == .refused)
         #expect(cluster.nodes[4].id == NodeID(0))

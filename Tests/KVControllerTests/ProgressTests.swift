@@ -5,20 +5,10 @@ import Testing
 
 /// What people see of moves while they last, and what a restart of the controller leaves of it.
 @Suite struct ProgressTests {
-    private func started(_ count: Int = 6, partitions: Int = 16) async throws -> FakeCluster {
-        var cluster = try FakeCluster((1...count).map { "worker\($0)" }, partitions: partitions)
-        try await cluster.run(3000)
-        return cluster
-    }
-
-    private func last(_ cluster: FakeCluster, _ kind: ClusterEvent.Kind) async throws -> ClusterEvent {
-        try #require(await cluster.controller.events(limit: 1000).events.last { $0.kind == kind })
-    }
-
     @Test func aMoveShowsKeysBytesAndTheTimeLeft() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 20_000
-        try cluster.change("worker1") { $0.isUp = false }
+        try cluster.stop("worker1")
         try await cluster.run { await $0.kinds().contains(.rereplicationStarted) }
         try await cluster.run(5000)
         let answer = await cluster.controller.partitions()
@@ -37,13 +27,13 @@ import Testing
     }
 
     @Test func whatTakesLongIsToldOfSeldom() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 1_000_000
-        try cluster.change("worker1") { $0.isUp = false }
+        try cluster.stop("worker1")
         try await cluster.run(100_000)
         let told = await cluster.kinds().count { $0 == .moveProgress }
         #expect(told == 3, "after 10, 30 and 70 seconds")
-        let event = try await last(cluster, .moveProgress)
+        let event = try await cluster.last(.moveProgress)
         #expect(event.node == "worker1")
         #expect(event.message.hasPrefix("Re-replication of worker1: 0 of 7 partitions done after 70."))
         #expect(event.partitions == 0)
@@ -51,32 +41,32 @@ import Testing
     }
 
     @Test func failuresReturnsAndDrainsCarryCountsAndTimes() async throws {
-        var cluster = try await started()
-        try cluster.change("worker1") { $0.isUp = false }
+        var cluster = try await started(6)
+        try cluster.stop("worker1")
         try await cluster.run(5000)
-        let failed = try await last(cluster, .failureDetected)
+        let failed = try await cluster.last(.failureDetected)
         #expect(failed.partitions == 7)
         #expect(3000...3600 ~= (try #require(failed.durationMilliseconds)))
-        try cluster.change("worker1") { $0.isUp = true }
+        try cluster.start("worker1")
         try await cluster.run(1000)
-        let back = try await last(cluster, .nodeReturned)
+        let back = try await cluster.last(.nodeReturned)
         #expect(back.partitions == 7)
         #expect(1000...3000 ~= (try #require(back.durationMilliseconds)))
         try await cluster.controller.drain("worker2")
-        #expect(try await last(cluster, .nodeDraining).partitions == 8)
+        #expect(try await cluster.last(.nodeDraining).partitions == 8)
         try await cluster.run { await $0.kinds().contains(.nodeDrained) }
-        let drained = try await last(cluster, .nodeDrained)
+        let drained = try await cluster.last(.nodeDrained)
         #expect(drained.partitions == 8)
         #expect(drained.keys == 8000)
         #expect(try #require(drained.durationMilliseconds) > 1000)
     }
 
     @Test func absurdFiguresStopNothing() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 4000
         cluster.absurdProgress = true
         for name in ["worker1", "worker2"] { try cluster.change(name) { $0.weight = name == "worker1" ? .max : .min } }
-        try cluster.change("worker3") { $0.isUp = false }
+        try cluster.stop("worker3")
         try await cluster.run { await $0.kinds().contains(.rereplicationStarted) }
         try await cluster.run(2000)
         #expect(await cluster.controller.partitions().work.count >= 1)
@@ -84,37 +74,37 @@ import Testing
     }
 
     @Test func aMoveBetweenTwoHeartbeatsIsCountedAsAMeanOne() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 0
         cluster.keysPerNode = 8000
         try await cluster.controller.drain("worker2")
         try await cluster.run { await $0.kinds().contains(.nodeDrained) }
-        let keys = try #require(try await last(cluster, .nodeDrained).keys)
+        let keys = try #require(try await cluster.last(.nodeDrained).keys)
         #expect(5000...9000 ~= keys)
     }
 
     @Test func alarmsSayHowLongTheyLasted() async throws {
         var cluster = try await started(4)
-        for name in ["worker1", "worker2"] { try cluster.change(name) { $0.isUp = false } }
+        try cluster.stop("worker1", "worker2")
         try await cluster.run(10_000)
         #expect(await cluster.controller.health().alarm == ["worker1", "worker2"])
-        #expect(try await last(cluster, .alarmRaised).partitions == 16)
-        try cluster.change("worker1") { $0.isUp = true }
+        #expect(try await cluster.last(.alarmRaised).partitions == 16)
+        try cluster.start("worker1")
         try await cluster.run(1000)
-        #expect(5000...8500 ~= (try #require(await last(cluster, .alarmCleared).durationMilliseconds)))
+        #expect(5000...8500 ~= (try #require(await cluster.last(.alarmCleared).durationMilliseconds)))
         #expect(await cluster.controller.health().alarm == nil)
     }
 
     @Test func aRestartedControllerTellsOfTheEndOfARepair() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 4000
-        try cluster.change("worker1") { $0.isUp = false }
+        try cluster.stop("worker1")
         try await cluster.run { await $0.kinds().contains(.rereplicationStarted) }
         try await cluster.run(1000)
         try await cluster.restartController()
         #expect(await cluster.controller.partitions().work.first?.partitions == 7)
         try await cluster.run { await $0.kinds("worker1").last == .rereplicationFinished }
-        let finished = try await last(cluster, .rereplicationFinished)
+        let finished = try await cluster.last(.rereplicationFinished)
         #expect(finished.partitions == 7)
         #expect(try #require(finished.durationMilliseconds) >= 4000, "from before the restart")
         #expect(await cluster.kinds().count { $0 == .rereplicationStarted } == 1)
@@ -122,22 +112,22 @@ import Testing
     }
 
     @Test func aDrainGoesOnAfterARestart() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 3000
         try await cluster.controller.drain("worker2")
         try await cluster.run(1000)
         try await cluster.restartController()
         try await cluster.run { await $0.kinds("worker2").last == .nodeDrained }
-        #expect(try await last(cluster, .nodeDrained).partitions == 8)
+        #expect(try await cluster.last(.nodeDrained).partitions == 8)
     }
 
     @Test func aNodeThatReturnsAfterARestartOfTheControllerEndsItsReplacement() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 1_000_000
-        try cluster.change("worker1") { $0.isUp = false }
+        try cluster.stop("worker1")
         try await cluster.run { try await $0.map().partitions.contains(where: \.isJoint) }
         try await cluster.restartController()
-        try cluster.change("worker1") { $0.isUp = true }
+        try cluster.start("worker1")
         try await cluster.run(2000)
         #expect(try await cluster.map().partitions.allSatisfy { !$0.isJoint })
         #expect(try await cluster.controller.node("worker1").replicas == 7)
@@ -145,9 +135,9 @@ import Testing
     }
 
     @Test func anAcknowledgedAlarmStaysAcknowledgedAfterARestart() async throws {
-        var cluster = try await started()
+        var cluster = try await started(6)
         cluster.syncAfter = 1_000_000
-        for name in ["worker1", "worker3", "worker5"] { try cluster.change(name) { $0.isUp = false } }
+        try cluster.stop("worker1", "worker3", "worker5")
         try await cluster.run(5000)
         try await cluster.controller.acknowledgeAlarm()
         try await cluster.run(500)
@@ -156,9 +146,9 @@ import Testing
         #expect(await cluster.controller.health().alarm == nil)
         #expect(await cluster.kinds().count { $0 == .alarmRaised } == 1)
         // Once they were up, losing them again is news.
-        for name in ["worker1", "worker3", "worker5"] { try cluster.change(name) { $0.isUp = true } }
+        try cluster.start("worker1", "worker3", "worker5")
         try await cluster.run(1000)
-        for name in ["worker1", "worker3", "worker5"] { try cluster.change(name) { $0.isUp = false } }
+        try cluster.stop("worker1", "worker3", "worker5")
         try await cluster.run(5000)
         #expect(await cluster.kinds().count { $0 == .alarmRaised } == 2)
     }

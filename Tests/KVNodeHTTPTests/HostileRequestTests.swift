@@ -111,6 +111,7 @@ import Testing
             #expect(answer.status == 400)
             #expect(answer.headers["content-type"] == "application/problem+json")
             #expect(answer.headers["connection"] == "close")
+            #expect(answer.headers["date"]?.hasSuffix("GMT") == true)
             #expect(answer.headers["x-content-type-options"] == "nosniff")
             #expect(node.operations.isEmpty)
         }

@@ -6,31 +6,29 @@ import Logging
 import NIOPosix
 import ServiceLifecycle
 
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
-
 /// A server on a free port, for the time of `body`; then another without the shortcut, for the same again: both ways
 /// through the server answer alike.
 func withServer(
-    limits: HTTPServerLimits = HTTPServerLimits(), _ body: (RawHTTP, ScriptedNode) async throws -> Void
+    limits: HTTPServerLimits = HTTPServerLimits(), hosts: [String] = [], maximumBodyLength: Int? = nil,
+    _ body: (RawHTTP, ScriptedNode) async throws -> Void
 ) async throws {
-    try await withServer(usesShortcut: true, limits: limits, body)
-    try await withServer(usesShortcut: false, limits: limits, body)
+    for usesShortcut in [true, false] {
+        try await withServer(
+            usesShortcut: usesShortcut, limits: limits, hosts: hosts, maximumBodyLength: maximumBodyLength, body)
+    }
 }
 
 func withServer(
-    usesShortcut: Bool, limits: HTTPServerLimits = HTTPServerLimits(),
-    _ body: (RawHTTP, ScriptedNode) async throws -> Void
+    usesShortcut: Bool, limits: HTTPServerLimits = HTTPServerLimits(), hosts: [String] = [],
+    maximumBodyLength: Int? = nil, _ body: (RawHTTP, ScriptedNode) async throws -> Void
 ) async throws {
     let node = ScriptedNode()
     let (ports, bound) = AsyncStream.makeStream(of: Int.self)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     let server = NodeHTTPServer(
-        service: node, host: "127.0.0.1", port: 0, limits: limits, usesShortcut: usesShortcut,
+        service: node, host: "127.0.0.1", port: 0, limits: limits, hosts: AcceptedHosts(hosts),
+        maximumBodyLength: maximumBodyLength, usesShortcut: usesShortcut,
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger, onBound: { bound.yield($0) })
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await server.run() }
@@ -82,34 +80,23 @@ struct RawHTTP: Sendable {
         return try #require(answer, "no connection")
     }
 
+    /// A connection that `body`, which may block, does with as it likes.
+    func connected<Result: Sendable>(
+        receiveBuffer: Int? = nil, _ body: @escaping @Sendable (RawConnection) -> Result
+    ) async throws -> Result {
+        let port = port
+        let result: Result? = await withCheckedContinuation { continuation in
+            Thread.detachNewThread {
+                continuation.resume(returning: RawConnection(port: port, receiveBuffer: receiveBuffer).map(body))
+            }
+        }
+        return try #require(result, "no connection")
+    }
+
     private func exchange(_ bytes: [UInt8]) -> [UInt8]? {
-        let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(socket) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(UInt16(port)).bigEndian
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        let connected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard connected == 0 else { return nil }
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes {
-                Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            if count <= 0 { break }
-            sent += count
-        }
-        var result: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = recv(socket, &buffer, buffer.count, 0)
-            if count <= 0 { return result }
-            result += buffer[..<count]
-        }
+        guard let connection = RawConnection(port: port) else { return nil }
+        connection.send(bytes)
+        return connection.receive(upTo: .max)
     }
 
     static func parse(_ text: String) -> Answer? {

@@ -3,6 +3,12 @@ import KVProtocols
 import KVReplication
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// A node whose answers are scripted, and which remembers what it was asked.
 final class ScriptedNode: NodeService {
     let name = "worker1"
@@ -21,6 +27,12 @@ final class ScriptedNode: NodeService {
         var operations: [Operation] = []
         var timeouts: [Int] = []
         var lists: [ListRequest] = []
+        /// The value of every listed key; the key itself when `nil`.
+        var listedValue: [UInt8]?
+        /// Where pages without an entry end, one after the other.
+        var emptyPagesUpTo: [Key] = []
+        var isHolding = false
+        var held: [@Sendable () -> Void] = []
     }
 
     let script = Mutex(Script())
@@ -28,12 +40,34 @@ final class ScriptedNode: NodeService {
     func submit(
         _ operation: Operation, timeoutMilliseconds: Int, completion: @escaping @Sendable (Answer) -> Void
     ) {
-        let answer = script.withLock { script in
+        let answer: Answer? = script.withLock { script in
             script.operations.append(operation)
             script.timeouts.append(timeoutMilliseconds)
-            return Answer(outcome: script.outcome, leader: script.leader)
+            let answer = Answer(outcome: script.outcome, leader: script.leader)
+            guard script.isHolding else { return answer }
+            script.held.append { completion(answer) }
+            return nil
         }
-        completion(answer)
+        if let answer { completion(answer) }
+    }
+
+    /// Lets operations wait from now on.
+    func holdAnswers() { script.withLock { $0.isHolding = true } }
+
+    /// Answers those that wait, and lets none wait any more.
+    func releaseAnswers() {
+        let held = script.withLock { script in
+            script.isHolding = false
+            defer { script.held = [] }
+            return script.held
+        }
+        for answer in held { answer() }
+    }
+
+    /// Blocks until an operation was asked for.
+    func whenAsked(_ body: () -> Void) {
+        while operations.isEmpty { usleep(1_000) }
+        body()
     }
 
     func local(_ key: Key) async throws(StorageError) -> Record? {
@@ -48,10 +82,16 @@ final class ScriptedNode: NodeService {
             let matching = script.keys.sorted().filter { key in
                 key.hasPrefix(request.prefix) && request.after.map { $0 < key } ?? true
             }
-            let page = matching.prefix(request.limit).map { key in
-                ListReply.Entry(key: key, record: Record(key: key, version: .one, value: key.bytes))
+            if let reach = script.emptyPagesUpTo.first, request.after.map({ $0 < reach }) ?? true {
+                script.emptyPagesUpTo.removeFirst()
+                return ListReply(entries: [], reach: reach, incomplete: [])
             }
-            return ListReply(entries: page, hasMore: matching.count > page.count, incomplete: script.incomplete)
+            let page = matching.prefix(request.limit).map { key in
+                let value = script.listedValue ?? key.bytes
+                return ListReply.Entry(key: key, record: Record(key: key, version: .one, value: value))
+            }
+            let reach = matching.count > page.count ? page.last?.key : nil
+            return ListReply(entries: page, reach: reach, incomplete: script.incomplete)
         }
     }
 

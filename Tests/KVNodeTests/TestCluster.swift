@@ -29,9 +29,13 @@ final class TestCluster: Sendable {
     private let controllerTask: Task<Void, Never>
     private let ports: [Int]
     let policy: ReplicationPolicy
+    private let scrubBytesPerSecond: Int
 
-    init(nodes: Int = 4, policy: ReplicationPolicy = .standard, failAfter: Int = 1_000, replaceAfter: Int = 500) throws
-    {
+    init(
+        nodes: Int = 4, policy: ReplicationPolicy = .standard, failAfter: Int = 1_000, replaceAfter: Int = 500,
+        scrubBytesPerSecond: Int = 0
+    ) throws {
+        self.scrubBytesPerSecond = scrubBytesPerSecond
         folder = FileManager.default.temporaryDirectory.appending(path: "kv-node-tests-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         self.policy = policy
@@ -67,7 +71,9 @@ final class TestCluster: Sendable {
         let logger = Logger(label: name) { _ in SwiftLogNoOpLogHandler() }
         let node = try Node(
             settings: settings, folder: dataFolder, backend: backend,
-            storageSettings: NodeStorage.Settings(seed: settings.digestSeed, segmentBytes: 1 << 20),
+            storageSettings: NodeStorage.Settings(
+                seed: settings.digestSeed, segmentBytes: 1 << 20, scrubBytesPerSecond: scrubBytesPerSecond,
+                scrubPassMilliseconds: 100),
             controller: DirectLink(controller: controller), loop: loop, logger: logger
         ) { identity, onEvent in
             PeerNetwork(

@@ -24,6 +24,10 @@ import Testing
         Assignment.initial(nodes: nodes(count), partitions: partitions, replicas: 3).map { Configuration(initial: $0) }
     }
 
+    private func move(_ old: [NodeID], to new: [NodeID]) throws -> Configuration {
+        try #require(Configuration(initial: old).moving(to: new))
+    }
+
     @Test func aHealthyClusterIsLeftAlone() {
         var planner = MovePlanner()
         for count in 1...9 { #expect(planner.plan(input(initial(count), planned(count))).isEmpty) }
@@ -69,7 +73,7 @@ import Testing
     }
 
     @Test func movesUnderWayCountAfterARestart() throws {
-        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 3, 4)))
+        let moving = try move(ids(1, 2, 3), to: ids(1, 3, 4))
         var planner = MovePlanner(limit: 8, limitPerNode: 1)
         let steps = planner.plan(
             input([moving, Configuration(initial: ids(1, 2, 3))], planned(4, lost: [2]), synced: false))
@@ -78,7 +82,7 @@ import Testing
     }
 
     @Test func aRepairIsRevertedAfterARestartToo() throws {
-        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 3, 4)))
+        let moving = try move(ids(1, 2, 3), to: ids(1, 3, 4))
         var planner = MovePlanner(repairing: [0])
         #expect(planner.plan(input([moving], planned(4), synced: false)).map(\.kind) == [.revert])
     }
@@ -86,14 +90,14 @@ import Testing
     @Test func anAlarmStopsStartsButNotEnds() throws {
         var planner = MovePlanner()
         #expect(planner.plan(input(initial(4), planned(4, lost: [2]), halted: true)).isEmpty)
-        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 3, 4)))
+        let moving = try move(ids(1, 2, 3), to: ids(1, 3, 4))
         let steps = planner.plan(input([moving], planned(4, lost: [2]), halted: true))
         #expect(steps.map(\.kind) == [.finish])
     }
 
     @Test func aMoveEndsOnlyWhenTheLeaderOfThatEpochIsSynced() throws {
         var planner = MovePlanner()
-        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 3, 4)))
+        let moving = try move(ids(1, 2, 3), to: ids(1, 3, 4))
         #expect(planner.plan(input([moving], planned(4, lost: [2]), synced: false)).isEmpty)
         var stale = input([moving], planned(4, lost: [2]))
         stale.leaders = [MovePlanner.Leader(epoch: moving.epoch - 1, isSynced: true)]
@@ -131,7 +135,7 @@ import Testing
 
     @Test func aRebalancingMoveIsNotReverted() throws {
         var planner = MovePlanner()
-        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 3, 4)))
+        let moving = try move(ids(1, 2, 3), to: ids(1, 3, 4))
         #expect(planner.plan(input([moving], planned(4), synced: false)).isEmpty)
         // But when its target dies, the members before are whole: nothing needs to be copied.
         let steps = planner.plan(input([moving], planned(4, lost: [4]), synced: false))
@@ -140,7 +144,7 @@ import Testing
 
     @Test func aTargetThatDiesIsReplacedAndThePreviousSetStays() throws {
         var planner = MovePlanner()
-        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 3, 4)))
+        let moving = try move(ids(1, 2, 3), to: ids(1, 3, 4))
         let steps = planner.plan(input([moving], planned(5, lost: [2, 4]), synced: false))
         let step = try #require(steps.first)
         #expect(step.kind == .retarget)
@@ -151,7 +155,7 @@ import Testing
 
     @Test func aMemberOfBeforeIsPreferredToACopy() throws {
         var planner = MovePlanner()
-        let moving = try #require(Configuration(initial: ids(1, 2, 3)).moving(to: ids(1, 2, 4)))
+        let moving = try move(ids(1, 2, 3), to: ids(1, 2, 4))
         // 2 dies in both sets; 3, which was to leave, has the data.
         let steps = planner.plan(input([moving], planned(5, lost: [2]), synced: false))
         #expect(Set(try #require(steps.first).configuration.members) == Set(ids(1, 3, 4)))

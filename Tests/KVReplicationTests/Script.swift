@@ -129,6 +129,14 @@ final class Script {
         for number in numbers { step(NodeID(number), .configuration(configuration)) }
     }
 
+    /// Lets the node become leader at once, if enough of those that hear it let it, whatever others believe.
+    func handOver(to number: UInt32) {
+        guard let state = machines[NodeID(number)]?.state else { return }
+        let header = Header(epoch: state.configuration.epoch, ballot: state.promised, purgeEpoch: state.purgeEpoch)
+        step(NodeID(number), .message(from: NodeID(number), header, .handOver))
+        settle()
+    }
+
     /// Cuts the node off, both ways.
     func isolate(_ number: UInt32) {
         loses = {

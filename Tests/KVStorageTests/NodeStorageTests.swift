@@ -188,7 +188,7 @@ import Testing
         backend.state.withLock { _ = $0.damaged.insert(broken) }
         #expect { try storage.read(partition, broken) } throws: { ($0 as? StorageError)?.code == .damaged }
         storage.put(partition, broken, record(broken, 5, "v"), replacing: nil)
-        try storage.recomputeDigest(of: partition)
+        storage.doubtDigest(of: partition)
         #expect(storage.digest(of: partition) == digest(of: try storage.everything(partition)))
         fixture.sync()
         fixture.crash()

@@ -10,6 +10,7 @@ enum Event {
     case turnEnd(NodeID, boot: Int)
     case synced(NodeID, boot: Int, upTo: UInt64)
     case hint(NodeID, boot: Int, peer: NodeID, isBack: Bool)
+    case disk(NodeID, boot: Int, isFull: Bool)
     case cancel(NodeID, boot: Int, operation: UInt64)
     case install(NodeID, Configuration)
     case heartbeat(from: NodeID, SimulatedController.Report)
@@ -26,7 +27,8 @@ enum Event {
     var node: NodeID? {
         switch self {
         case .deliver(let node, _, _, _), .ownMessage(let node, _, _, _), .tick(let node, _), .turnEnd(let node, _),
-            .synced(let node, _, _), .hint(let node, _, _, _), .cancel(let node, _, _), .install(let node, _):
+            .synced(let node, _, _), .hint(let node, _, _, _), .cancel(let node, _, _), .install(let node, _),
+            .disk(let node, _, _):
             node
         case .heartbeat, .heartbeats, .plan, .controllerRestart, .restart, .heal, .client, .fault, .calm: nil
         }

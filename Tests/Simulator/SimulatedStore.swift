@@ -4,14 +4,28 @@ public import KVReplication
 /// One member's disk, and what the machine sees of it: changes are visible at once and on the disk after a sync.
 public struct SimulatedStore: ReplicaStore {
     /// What is wrong with a stored record.
-    enum Damage: Hashable { case value, whole }
+    enum Damage: Hashable, Sendable {
+        case value
+        /// The version that it shows was never given to any record.
+        case version
+        case whole
+    }
+
+    /// What a damaged header shows: newer than anything.
+    static let madeUp = Version(ballot: Ballot(counter: 1 << 40, node: NodeID(77)), sequence: 7)
 
     struct Slot: Hashable {
         var record: Record
         var damage: Damage?
 
         /// What a digest and a walk make of it: a record of unknown version is accounted for as version zero.
-        var version: Version { damage == .whole ? .zero : record.version }
+        var version: Version {
+            switch damage {
+            case nil, .value: record.version
+            case .version: SimulatedStore.madeUp
+            case .whole: .zero
+            }
+        }
     }
 
     struct Image: Hashable {
@@ -52,7 +66,7 @@ public struct SimulatedStore: ReplicaStore {
 
     public func version(of key: Key) -> Found<Version> {
         guard let slot = visible.slots[key] else { return .absent }
-        return slot.damage == .whole ? .damaged : .found(slot.record.version)
+        return slot.damage == .whole ? .damaged : .found(slot.version)
     }
 
     public func record(of key: Key) -> Found<Record> {
@@ -63,7 +77,7 @@ public struct SimulatedStore: ReplicaStore {
     public mutating func put(_ key: Key, _ record: Record, replacing: Version?) {
         let before = visible.slots[key]
         stage(.put(key, record))
-        if before?.damage == .whole {
+        if before?.damage == .whole || replacing == nil && before != nil {
             digest = recomputedDigest
         } else {
             digest.update(key, from: replacing, to: record.version, seed: Self.digestSeed)
@@ -86,7 +100,8 @@ public struct SimulatedStore: ReplicaStore {
     }
 
     public func lastChanges(limit: Int) -> [Recollection.Entry] {
-        let readable = visible.slots.filter { $0.value.damage != .whole }
+        // A real store knows them from its journal, which was verified.
+        let readable = visible.slots.filter { $0.value.damage == nil }
         let entries = readable.map { Recollection.Entry(key: $0.key, version: $0.value.record.version) }
         return entries.sorted { ($0.version ?? .zero) < ($1.version ?? .zero) }.suffix(limit)
     }
@@ -131,6 +146,9 @@ public struct SimulatedStore: ReplicaStore {
         if spoil(key, wholly ? .whole : .value) { digest = recomputedDigest }
     }
 
+    /// Spoils the key's header so that it shows a version that no record ever had.
+    public mutating func makeUpVersion(of key: Key) { _ = spoil(key, .version) }
+
     var isDamaged: Bool { visible.slots.values.contains { $0.damage != nil } }
 
     /// Everything staged up to `position` reached the disk.
@@ -169,9 +187,9 @@ public struct SimulatedStore: ReplicaStore {
 
     /// Reads everything and accounts for what fails verification, as a node does in quiet times.
     mutating func scrub() {
-        for key in visible.slots.keys where visible.slots[key]?.damage == .value {
+        for key in visible.slots.keys where visible.slots[key]?.damage != nil {
             visible.slots[key]?.damage = .whole
-            if disk.slots[key]?.damage == .value { disk.slots[key]?.damage = .whole }
+            if disk.slots[key]?.damage != nil { disk.slots[key]?.damage = .whole }
         }
         digest = recomputedDigest
     }

@@ -6,7 +6,8 @@ public struct Violation: Hashable, Sendable, CustomStringConvertible {
         case linearizability
         /// Versions grow in real time, and each is what its write made of the one before.
         case versions
-        /// What was acknowledged or shown is on a write quorum of disks, of every member set in force.
+        /// What was acknowledged or shown is on a write quorum of disks, of every member set in force; what a member says
+        /// that it holds, or promises, is on its own.
         case durability
         /// Every operation is answered once; what was refused leaves no trace; reads are never unknown.
         case outcomes

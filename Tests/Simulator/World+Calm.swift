@@ -13,6 +13,7 @@ extension World {
         for node in profile.nodes {
             nodes[index(node)].slowDiskUntil = 0
             nodes[index(node)].fullUntil = 0
+            queue.schedule(.disk(node, boot: nodes[index(node)].boot, isFull: false), at: now)
             nodes[index(node)].store.scrub()
             if nodes[index(node)].isFailed { crash(node) }
             if nodes[index(node)].machine == nil { start(node) }

@@ -69,7 +69,7 @@ extension World {
                 switch store.record(of: key) {
                 case .absent: (key, nil)
                 case .found(let record): (key, record)
-                case .damaged: nil
+                case .damaged, .unreadable: nil
                 }
             }
         }

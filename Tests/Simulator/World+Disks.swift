@@ -21,7 +21,7 @@ extension World {
         guard lostNode == nil else { return }
         if let damagedNode, nodes[index(damagedNode)].store.isDamaged || damagedNode != node { return }
         let key = random.pick(profile.keys)
-        let damage: SimulatedStore.Damage = random.chance(0.5) ? .value : .whole
+        let damage = random.pick([SimulatedStore.Damage.value, .version, .whole])
         guard nodes[index(node)].store.spoil(key, damage) else { return }
         damagedNode = node
         if random.chance(0.3) { nodes[index(node)].store.scrub() }

@@ -11,7 +11,9 @@ extension World {
         switch kind {
         case .crash: crashSome(node)
         case .pause:
-            nodes[index(node)].pausedUntil = now + random.around(random.pick([30_000, 400_000, 1_800_000]))
+            let end = now + random.around(random.pick([30_000, 400_000, 1_800_000]))
+            // What it slept through was put off to the end of the longer sleep.
+            nodes[index(node)].pausedUntil = max(end, nodes[index(node)].pausedUntil)
             note("\(node) sleeps")
         case .resign:
             note("\(node) is told to resign")
@@ -28,7 +30,11 @@ extension World {
         case .slowDisk: nodes[index(node)].slowDiskUntil = now + random.below(2_000_000)
         case .fullDisk:
             note("\(node)'s disk is full")
-            nodes[index(node)].fullUntil = now + random.below(2_000_000)
+            let end = now + random.below(2_000_000)
+            let boot = nodes[index(node)].boot
+            nodes[index(node)].fullUntil = max(end, nodes[index(node)].fullUntil)
+            queue.schedule(.disk(node, boot: boot, isFull: true), at: now)
+            queue.schedule(.disk(node, boot: boot, isFull: false), at: end)
         case .failedSync: failSync(node)
         case .damage: damage(node)
         case .replaceDisk: replaceDisk(node)

@@ -12,6 +12,7 @@ extension World {
 
     func send(_ outgoing: Outgoing, from: NodeID) {
         hash.add(outgoing)
+        checkSaid(outgoing, by: from)
         if outgoing.to == from {
             queue.schedule(
                 .ownMessage(from, boot: nodes[index(from)].boot, outgoing.header, outgoing.message), at: now)

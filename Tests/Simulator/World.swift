@@ -130,6 +130,9 @@ final class World {
             guard nodes[index(node)].boot == boot, isBack || !isCalm else { return }
             note("\(node) is told that \(peer) is \(isBack ? "back" : "lost")")
             step(node, isBack ? .peerBack(peer) : .peerLost(peer))
+        case .disk(let node, let boot, let isFull):
+            guard nodes[index(node)].boot == boot, isFull || nodes[index(node)].fullUntil <= now else { return }
+            step(node, .disk(isFull: isFull))
         case .cancel(let node, let boot, let operation):
             guard nodes[index(node)].boot == boot, pending[operation] != nil else { return }
             note("\(node) is told to cancel #\(operation)")

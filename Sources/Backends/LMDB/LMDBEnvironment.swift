@@ -11,8 +11,8 @@ import Darwin
 
 /// An open environment: read transactions from a small pool, one write transaction at a time, a map that grows.
 ///
-/// Sendable unchecked: `handle` and `isBroken` change only while `writer` and the locks of all `readers` are held, and
-/// are read while holding `writer` or the lock of one reader.
+/// `@unchecked Sendable`: once `init` has returned, `handle` and `isBroken` change only while `writer` and the locks of
+/// all `readers` are held, and are read while `writer` or the lock of one reader is; the rest is constant or atomic.
 final class LMDBEnvironment: @unchecked Sendable {
     /// More threads than this at once wait for one another.
     private static let readerCount = 16

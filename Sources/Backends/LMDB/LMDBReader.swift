@@ -8,7 +8,8 @@ import Synchronization
 ///
 /// Whoever holds the locks of all readers knows that no read transaction is active.
 final class LMDBReader: Sendable {
-    /// Sendable unchecked because the pointer is only used while the lock of the `Mutex` around it is held.
+    /// `@unchecked Sendable`: `handle`, and the transaction behind it, are used only while the lock of the `Mutex`
+    /// around it is held; `MDB_NOTLS` lets any thread do so.
     struct Transaction: @unchecked Sendable {
         /// Reset between uses. `nil` before the first one and after the map was replaced.
         var handle: OpaquePointer?

@@ -4,8 +4,8 @@ import KVProtocols
 
 /// One connection with its prepared statements.
 ///
-/// Sendable unchecked because each connection sits in a `Mutex` and is only used while that lock is held; it is opened
-/// with `SQLITE_OPEN_NOMUTEX` for the same reason.
+/// `@unchecked Sendable`: each connection sits in a `Mutex`, the writing one with its `SQLiteWriter`, and is used only
+/// while that lock is held; opened with `SQLITE_OPEN_NOMUTEX`, it has no lock of its own.
 final class SQLiteConnection: @unchecked Sendable {
     enum Mode {
         /// Creates the file when it is missing.

@@ -5,7 +5,8 @@ import KVProtocols
 /// The one connection that writes and checkpoints. Two of them at once could run into SQLite's WAL-reset defect, which
 /// was repaired only in 3.51.3.
 ///
-/// Sendable unchecked because it sits in a `Mutex` and is only used while that lock is held.
+/// `@unchecked Sendable`: it sits in a `Mutex` and is used only while that lock is held; SQLite calls the hook that
+/// writes `logPages` within a commit, so under the same lock.
 final class SQLiteWriter: @unchecked Sendable {
     /// A checkpoint copies the log into the database after this many pages.
     private static let checkpointPages: Int32 = 4096

@@ -81,8 +81,7 @@ extension Controller {
             record(.nodeDrained, .info, "\(node.name) holds no replicas any more\(took)", node: node.name, figures)
         }
         guard node.isRemoving else { return }
-        detector.forget(node.id)
-        reports[node.id] = nil
+        forget(node.id)
         refusals[node.name] = nil
         record(.nodeRemoved, .info, "\(node.name) is no longer a member of the cluster", node: node.name)
     }

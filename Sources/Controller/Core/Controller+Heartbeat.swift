@@ -65,6 +65,10 @@ extension Controller {
             return .accepted(offer.id)
         }
         guard let known = state.record(name) else { return .new("it is new") }
+        if known.isRemoved, known.incarnation == heartbeat.incarnation {
+            return .refused(
+                "\(name) was removed from the cluster. Stop it; to let it join anew, empty its data folder first.")
+        }
         if known.retired.contains(heartbeat.incarnation) {
             return .refused(
                 "This data folder was \(name) once and has been replaced since. Empty it to let the node join anew."

@@ -55,8 +55,7 @@ extension Controller {
         offers[record.name] = nil
         contenders[record.name] = nil
         if let old, !old.isRemoved {
-            detector.forget(old.id)
-            reports[old.id] = nil
+            forget(old.id)
             self.record(
                 .nodeReplaced, .warning,
                 "\(record.name) came back with another data folder: it starts empty as member \(id), the replicas of "
@@ -100,8 +99,40 @@ extension Controller {
     private func hear(_ heartbeat: Heartbeat, now: Int) {
         // Before a change is noted: its message may quote the reasons.
         reports[heartbeat.node] = heartbeat
+        noteDegradation(heartbeat, now: now)
         for leading in heartbeat.leading { speed.heard(leading, now: now) }
         if let change = detector.heard(heartbeat.node, healthy: heartbeat.health.ok, now: now) { note(change) }
+    }
+
+    /// A node that is up and says what limits it, such as a full disk. It keeps its replicas, because copies elsewhere
+    /// would fill disks that may be as full, and gets no more.
+    func isDegraded(_ node: NodeID) -> Bool {
+        guard let health = reports[node]?.health else { return false }
+        return health.ok && !health.reasons.isEmpty
+    }
+
+    /// Tells people, once until it was over for a while: a disk at its limit is full one moment and not the next.
+    private func noteDegradation(_ heartbeat: Heartbeat, now: Int) {
+        let (node, name) = (heartbeat.node, heartbeat.name)
+        if isDegraded(node) {
+            if degraded.updateValue(now, forKey: node) == nil {
+                record(
+                    .alarmRaised, .warning,
+                    "\(name) is degraded: \(heartbeat.health.reasons.joined(separator: "; ")). It keeps its replicas and "
+                        + "is given no more", node: name, ClusterEvent.Figures(partitions: holding(node)))
+            }
+        } else if let last = degraded[node], !heartbeat.health.ok || now - last >= settings.failAfterMilliseconds {
+            degraded[node] = nil
+            // A failure is told of as one.
+            if heartbeat.health.ok { record(.alarmCleared, .info, "\(name) is no longer degraded", node: name) }
+        }
+    }
+
+    /// Drops what is known of a node that is no member any more.
+    func forget(_ node: NodeID) {
+        detector.forget(node)
+        reports[node] = nil
+        degraded[node] = nil
     }
 
     /// Tells people what the failure detector noticed.

@@ -60,13 +60,17 @@ extension Controller {
         case .suspect:
             state = .suspect
             reasons.append("It has sent no heartbeat for \(Controller.seconds(silent)).")
+        case .up where isDegraded(record.id):
+            state = .degraded
         case .up where record.isDraining:
             state = .draining
+        case .up:
+            state = clusterMap != nil && replicas == 0 ? .joining : .up
+        }
+        if record.isDraining, status?.condition == .up {
             reasons.append(
                 replicas == 0
                     ? "It holds no replicas any more." : "\(replicas) replicas are still to be moved away.")
-        case .up:
-            state = clusterMap != nil && replicas == 0 ? .joining : .up
         }
         if let refusal = refusals[record.name] { reasons.insert(refusal, at: 0) }
         return NodeAnswer(

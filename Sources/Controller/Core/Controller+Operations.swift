@@ -96,13 +96,15 @@ extension Controller {
 
     private func checkOthersSuffice(without node: NodeRecord) throws(ControllerError) {
         guard let map = clusterMap else { throw ControllerError(.notReady, "There is no cluster map yet.") }
-        let others = state.members.count { $0.id != node.id && !$0.isDraining && detector.isLive($0.id) }
+        let others = state.members.count {
+            $0.id != node.id && !$0.isDraining && detector.isLive($0.id) && !isDegraded($0.id)
+        }
         // A cluster that was created with fewer nodes than replicas needs no more than its sets have.
         let needed = max(1, map.partitions.map(\.members.count).max() ?? 1)
         guard others >= needed else {
             throw ControllerError(
                 .conflict,
-                "Without \(node.name) there would be \(others) nodes that are up, and a partition needs \(needed). "
+                "Without \(node.name) there would be \(others) nodes that are up and take replicas, and a partition needs \(needed). "
                     + "Add a node or bring one up first.")
         }
     }

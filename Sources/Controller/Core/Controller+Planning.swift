@@ -127,6 +127,8 @@ extension Controller {
             if record.isRemoving, !condition.isLive { condition = .lost }
             // After a restart of the controller a node only seems to be up until it was heard of.
             if condition.isLive, reports[record.id] == nil { condition = .down }
+            // Whoever has no room keeps what it has and gets nothing, as one that is suspect.
+            if condition == .up, isDegraded(record.id) { condition = .suspect }
             return MovePlanner.Node(
                 id: record.id, zone: record.zone, condition: condition,
                 isSettled: detector.isSettled(record.id, now: now), isDraining: record.isDraining,

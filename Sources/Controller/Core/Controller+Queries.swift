@@ -18,7 +18,7 @@ extension Controller {
                 "\(names) were lost at once: nothing is moved until they are back or the alarm is acknowledged")
         }
         let hasProblem = { (node: NodeAnswer) in
-            [.failed, .down, .waiting].contains(node.state) || self.refusals[node.name] != nil
+            [.failed, .down, .degraded, .waiting].contains(node.state) || self.refusals[node.name] != nil
         }
         for node in nodes where hasProblem(node) {
             reasons.append("\(node.name) is \(node.state.rawValue)" + (node.reasons.first.map { ": \($0)" } ?? ""))
@@ -157,19 +157,5 @@ extension Controller {
     /// Up to `limit` events (at most 1,000) after number `after`, or the newest ones; oldest first.
     public func events(after: UInt64? = nil, limit: Int = 100) -> EventsAnswer {
         EventsAnswer(events: log.page(after: after, limit: min(limit, EventLog.capacity)))
-    }
-
-    /// New events from now on. A reader that is more than 256 behind loses the oldest and can ask for them with
-    /// `events(after:limit:)`. Ends when the controller's `run` ends; at once when there are 256 readers already.
-    public func subscribe() -> AsyncStream<ClusterEvent> {
-        guard let (number, stream, continuation) = log.subscribe() else { return AsyncStream { $0.finish() } }
-        continuation.onTermination = { [weak self] _ in
-            Task { await self?.unsubscribe(number) }
-        }
-        return stream
-    }
-
-    private func unsubscribe(_ number: UInt64) {
-        log.unsubscribe(number)
     }
 }

@@ -25,6 +25,8 @@ public actor Controller {
 
     /// The newest heartbeat of each member, since this process started.
     var reports: [NodeID: Heartbeat] = [:]
+    /// When members that limit themselves last said so: since they were announced as degraded.
+    var degraded: [NodeID: Int] = [:]
     /// Identities that were offered and not yet taken, by name.
     var offers: [String: Offer] = [:]
     /// Processes that claim a name whose owner was heard of a moment ago.
@@ -129,7 +131,6 @@ public actor Controller {
             }
         }
         flush()
-        log.finishSubscribers()
     }
 
     /// Lets time pass: judges the nodes, makes the first map, plans and publishes, stores what waits for it.

@@ -1,4 +1,4 @@
-/// The last events, and who wants to hear of new ones.
+/// The last events.
 ///
 /// Events are stored in segments of a hundred, so that a new one rewrites little.
 struct EventLog {
@@ -6,16 +6,11 @@ struct EventLog {
     static let segmentLength: UInt64 = 100
     /// One more than the capacity needs, because the oldest segment is only partly within it.
     static let segments: UInt64 = 11
-    /// What a slow subscriber may be behind before it loses the oldest.
-    static let subscriberBuffer = 256
-    static let maximumSubscribers = 256
 
     private(set) var events: [ClusterEvent] = []
     /// Segments that differ from what is stored.
     private(set) var dirty: Set<UInt64> = []
     private var nextID: UInt64 = 1
-    private var subscribers: [UInt64: AsyncStream<ClusterEvent>.Continuation] = [:]
-    private var nextSubscriber: UInt64 = 0
 
     init() {}
 
@@ -37,7 +32,6 @@ struct EventLog {
         events.append(event)
         if events.count > EventLog.capacity { events.removeFirst(events.count - EventLog.capacity) }
         dirty.insert(EventLog.segment(of: event.id))
-        for subscriber in subscribers.values { subscriber.yield(event) }
         return event
     }
 
@@ -55,24 +49,5 @@ struct EventLog {
     func page(after: UInt64?, limit: Int) -> [ClusterEvent] {
         guard let after else { return Array(events.suffix(max(0, limit))) }
         return Array(events.drop { $0.id <= after }.prefix(max(0, limit)))
-    }
-
-    /// `nil` when there are too many subscribers already.
-    mutating func subscribe() -> (number: UInt64, AsyncStream<ClusterEvent>, AsyncStream<ClusterEvent>.Continuation)? {
-        guard subscribers.count < EventLog.maximumSubscribers else { return nil }
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: ClusterEvent.self, bufferingPolicy: .bufferingNewest(EventLog.subscriberBuffer))
-        nextSubscriber += 1
-        subscribers[nextSubscriber] = continuation
-        return (nextSubscriber, stream, continuation)
-    }
-
-    mutating func unsubscribe(_ number: UInt64) {
-        subscribers[number] = nil
-    }
-
-    mutating func finishSubscribers() {
-        for subscriber in subscribers.values { subscriber.finish() }
-        subscribers = [:]
     }
 }

@@ -14,6 +14,8 @@ public struct NodeAnswer: Hashable, Sendable, Encodable {
         case failed
         case down
         case suspect
+        /// Up, and limited: its disk is full or can't be written. It keeps its replicas and gets no more.
+        case degraded
         /// Configured, and never heard of.
         case waiting
         case draining

@@ -14,6 +14,7 @@ public struct ControllerHTTPServer: Service {
     private let host: String
     private let port: Int
     private let limits: HTTPServerLimits
+    private let hosts: AcceptedHosts
     private let maximumBodyLength: Int
     private let eventLoopGroup: any EventLoopGroup
     private let logger: Logger
@@ -21,18 +22,20 @@ public struct ControllerHTTPServer: Service {
 
     /// - Parameters:
     ///   - port: 0 takes any free port.
+    ///   - hosts: the names by which clients may call this server.
     ///   - maximumBodyLength: of a request that is passed on, in bytes; it is held in memory so that it can be sent to
     ///     another node when the first can't be reached. Nodes have their own, exact limits.
     ///   - onBound: called once with the port, when the server listens and before it answers.
     public init(
         service: any ControllerService, host: String, port: Int, limits: HTTPServerLimits = HTTPServerLimits(),
-        maximumBodyLength: Int = 8 << 20, eventLoopGroup: any EventLoopGroup, logger: Logger,
-        onBound: @escaping @Sendable (Int) async -> Void = { _ in }
+        hosts: AcceptedHosts = AcceptedHosts(), maximumBodyLength: Int = 8 << 20, eventLoopGroup: any EventLoopGroup,
+        logger: Logger, onBound: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         self.service = service
         self.host = host
         self.port = port
         self.limits = limits
+        self.hosts = hosts
         self.maximumBodyLength = maximumBodyLength
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger
@@ -47,7 +50,7 @@ public struct ControllerHTTPServer: Service {
         let metrics = RequestMetrics(routes: ControllerRoute.allCases.map(\.rawValue))
         let passThrough = PassThrough(service: service, client: client, maximumBodyLength: maximumBodyLength)
         let server = HTTPServer(
-            host: host, port: port, limits: limits,
+            host: host, port: port, limits: limits, hosts: hosts,
             handler: ControllerHandler(service: service, passThrough: passThrough, metrics: metrics), metrics: metrics,
             eventLoopGroup: eventLoopGroup, logger: logger, onBound: onBound)
         do {

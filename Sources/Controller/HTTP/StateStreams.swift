@@ -159,23 +159,36 @@ final class StateStreams: Sendable {
     private func stream(
         _ body: @escaping @Sendable (inout any ResponseBodyWriter) async throws -> Void
     ) throws -> Response {
-        guard open.load(ordering: .relaxed) < StateStreams.maximumStreams else {
-            throw Problem.serviceUnavailable("too_many_streams", "\(StateStreams.maximumStreams) streams are open")
-        }
+        let place = try takePlace()
         return Response(
             status: .ok, headers: [.contentType: HTTPField.eventStream.value],
-            body: ResponseBody { [open = OpenStreams(self)] writer in
-                open.begin()
-                defer { open.end() }
+            body: ResponseBody { writer in
+                defer { withExtendedLifetime(place) {} }
                 try await body(&writer)
                 try await writer.finish(nil)
             })
     }
 
-    private struct OpenStreams: Sendable {
+    /// Counts first and looks then: of requests that come at once no more than the limit find a place.
+    private func takePlace() throws(Problem) -> Place {
+        let place = Place(self)
+        guard place.number <= StateStreams.maximumStreams else {
+            throw Problem.serviceUnavailable("too_many_streams", "\(StateStreams.maximumStreams) streams are open")
+        }
+        return place
+    }
+
+    /// One of the open streams: from when it is asked for until nobody holds its answer any more, which may also never
+    /// have been written, as for `HEAD`.
+    private final class Place: Sendable {
+        let number: Int
         private let streams: StateStreams
-        init(_ streams: StateStreams) { self.streams = streams }
-        func begin() { streams.open.add(1, ordering: .relaxed) }
-        func end() { streams.open.subtract(1, ordering: .relaxed) }
+
+        init(_ streams: StateStreams) {
+            self.streams = streams
+            number = streams.open.add(1, ordering: .relaxed).newValue
+        }
+
+        deinit { streams.open.subtract(1, ordering: .relaxed) }
     }
 }

@@ -26,6 +26,7 @@ extension ClusterConfiguration {
             ("bootstrap_wait_ms", .milliseconds(bootstrapWait)),
             ("allow_insecure_network", .boolean(allowInsecureNetwork)),
             ("allow_volatile_storage", .boolean(allowVolatileStorage)),
+            ("hosts", .list(hosts.map { .string($0) })),
         ])
     }
 }
@@ -83,6 +84,7 @@ extension LimitsConfiguration {
             ("overlay_bytes", .whole(overlayBytes)),
             ("journal_segment_bytes", .whole(journalSegmentBytes)),
             ("max_inflight", .whole(maxInflight)),
+            ("scrub_bytes_per_second", .whole(scrubBytesPerSecond)),
         ])
     }
 }

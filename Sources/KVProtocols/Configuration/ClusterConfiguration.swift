@@ -23,9 +23,20 @@ public struct ClusterConfiguration: Hashable, Sendable {
     /// Whether nodes may use a backend whose `capabilities.durable` is `false`. Whoever opens a backend checks it: an
     /// acknowledged write is then lost when enough processes end.
     public let allowVolatileStorage: Bool
+    /// Names under which clients reach the servers of this cluster, beside those in its addresses: a proxy's, say. Host
+    /// names without a port, in lower case; none unless configured.
+    public let hosts: [String]
     public let controller: ControllerConfiguration
     /// At least one, in the order of the file; no two have the same name.
     public let nodes: [NodeConfiguration]
+
+    /// The names that requests may have in `Host`: `hosts`, and those of every address and URL. O(nodes).
+    public var acceptedHosts: [String] {
+        let addresses =
+            [controller.listen, controller.advertise] + nodes.flatMap { [$0.listen, $0.advertise] }
+        let urls = [controller.publicURL] + nodes.map(\.publicURL)
+        return hosts + addresses.map(\.host) + urls.compactMap(NetworkAddress.host(ofURL:))
+    }
 
     /// O(nodes).
     public func node(named name: String) -> NodeConfiguration? { nodes.first { $0.name == name } }
@@ -90,6 +101,9 @@ public struct LimitsConfiguration: Hashable, Sendable {
     public let journalSegmentBytes: Int
     /// How many requests may be in progress at once; more are refused with status 503. 4096 unless configured.
     public let maxInflight: Int
+    /// How much the scrub reads of the backend, in bytes per second, where a record counts 8 KiB more than it has. 4 MiB
+    /// unless configured; 0: no scrub.
+    public let scrubBytesPerSecond: Int
 }
 
 /// What a process logs, and how.

@@ -13,6 +13,7 @@ struct ClusterDraft {
     private(set) var bootstrapWait: Located<Int>?
     private(set) var allowInsecureNetwork: Located<Bool>?
     private(set) var allowVolatileStorage: Located<Bool>?
+    private(set) var hosts: [String]?
     private(set) var controller: ServerDraft?
     private(set) var nodes: [NodeDraft] = []
     private(set) var nodeCount: Int?
@@ -20,10 +21,11 @@ struct ClusterDraft {
     static let rootKeys = ["$schema", "cluster", "controller", "nodes"]
     static let clusterKeys = [
         "name", "partitions", "replication", "heartbeat_ms", "fail_after_ms", "replace_after_ms", "bootstrap_wait_ms",
-        "allow_insecure_network", "allow_volatile_storage",
+        "allow_insecure_network", "allow_volatile_storage", "hosts",
     ]
     static let replicationKeys = ["replicas", "write_quorum", "read_quorum"]
 
+    static let maximumHosts = 256
     /// More than this design is for; bounds the work of comparing nodes with each other.
     static let maximumNodes = 256
 
@@ -47,8 +49,8 @@ struct ClusterDraft {
     /// `nil` when a part was reported.
     var value: ClusterConfiguration? {
         guard let name, let partitions, let policy, let heartbeat, let failAfter, let replaceAfter, let bootstrapWait,
-            let allowInsecureNetwork, let allowVolatileStorage, let controller, let listen = controller.listen,
-            let advertise = controller.advertise, let publicURL = controller.publicURL,
+            let allowInsecureNetwork, let allowVolatileStorage, let hosts, let controller,
+            let listen = controller.listen, let advertise = controller.advertise, let publicURL = controller.publicURL,
             let backend = controller.backend.value, let log = controller.log
         else { return nil }
         let nodes = nodes.compactMap(\.value)
@@ -57,7 +59,7 @@ struct ClusterDraft {
             name: name.value, partitions: partitions.value, policy: policy, heartbeat: .milliseconds(heartbeat.value),
             failAfter: .milliseconds(failAfter.value), replaceAfter: .milliseconds(replaceAfter.value),
             bootstrapWait: .milliseconds(bootstrapWait.value), allowInsecureNetwork: allowInsecureNetwork.value,
-            allowVolatileStorage: allowVolatileStorage.value,
+            allowVolatileStorage: allowVolatileStorage.value, hosts: hosts,
             controller: ControllerConfiguration(
                 listen: listen.value, advertise: advertise.value, publicURL: publicURL.value, backend: backend, log: log
             ),
@@ -93,6 +95,7 @@ struct ClusterDraft {
         bootstrapWait = fields.integer("bootstrap_wait_ms", in: 0...600_000, default: 10_000, &problems)
         allowInsecureNetwork = fields.boolean("allow_insecure_network", default: false, &problems)
         allowVolatileStorage = fields.boolean("allow_volatile_storage", default: false, &problems)
+        hosts = ClusterDraft.hosts(fields, &problems)
     }
 
     /// Three replicas, or one for each node if there are fewer, and majorities, where nothing else is given.
@@ -117,6 +120,31 @@ struct ClusterDraft {
             case .read, .disjoint: problems.report(read, error.description)
             }
         }
+    }
+
+    /// Host names, none when absent; `nil` when something was reported.
+    private static func hosts(_ fields: Fields, _ problems: inout ProblemLog) -> [String]? {
+        guard let node = fields.node("hosts") else { return [] }
+        let path = fields.path(of: "hosts")
+        guard case .array(let list) = node.value else {
+            problems.report(path, "expected a list, found \(node.kind)", at: node.origin)
+            return nil
+        }
+        guard list.count <= maximumHosts else {
+            problems.report(path, "\(list.count) names; use at most \(maximumHosts)", at: node.origin)
+            return nil
+        }
+        var hosts: [String] = []
+        for (index, element) in list.enumerated() {
+            guard case .string(let text) = element.value, NetworkAddress.isHostName(text.lowercased()) else {
+                problems.report(
+                    "\(path)[\(index)]", "expected a host name without a port, such as kv.example.com",
+                    at: element.origin)
+                continue
+            }
+            hosts.append(text.lowercased())
+        }
+        return hosts.count == list.count ? hosts : nil
     }
 
     /// A required `name`: one label of a host name, so that it serves as the name of a container or machine too.

@@ -64,6 +64,11 @@ extension ClusterConfiguration {
                 "allow_volatile_storage": {
                   "type": "boolean", "default": false,
                   "description": "Allow backends that forget everything when their process ends. For tests."
+                },
+                "hosts": {
+                  "type": "array", "maxItems": 256,
+                  "items": { "type": "string", "pattern": "^[a-zA-Z0-9._-]{1,253}$" },
+                  "description": "Host names under which clients reach the servers, beside those in the addresses: that of a proxy, for instance. Requests to other names that contain a dot are refused."
                 }
               }
             },
@@ -132,6 +137,10 @@ extension ClusterConfiguration {
                       "max_inflight": {
                         "type": "integer", "minimum": 1, "maximum": 65536, "default": 4096,
                         "description": "Requests in progress at once; more are refused with status 503."
+                      },
+                      "scrub_bytes_per_second": {
+                        "type": "integer", "minimum": 0, "maximum": 1073741824, "default": 4194304,
+                        "description": "How much of the backend is read in the background to find damage; a record counts 8 KiB more than it has. 0: none."
                       }
                     }
                   },

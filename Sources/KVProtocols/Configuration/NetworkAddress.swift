@@ -61,7 +61,15 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
         return NetworkAddress.bytes(ofIPv6: host).map { "\($0)" } ?? host
     }
 
-    private static func isHostName(_ host: String) -> Bool {
+    /// The host of `http://HOST[:PORT]` or `https://HOST[:PORT]`.
+    static func host(ofURL url: String) -> String? {
+        guard let scheme = ["http://", "https://"].first(where: { url.hasPrefix($0) }) else { return nil }
+        let authority = String(url.dropFirst(scheme.count))
+        return (NetworkAddress(authority) ?? NetworkAddress(authority + ":80"))?.host
+    }
+
+    /// Whether it is a name or a numeric IPv4 address, in lower case.
+    static func isHostName(_ host: String) -> Bool {
         guard (1...253).contains(host.utf8.count) else { return false }
         if host.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 == UInt8(ascii: ".") }) {
             return bytes(ofIPv4: host) != nil

@@ -51,6 +51,7 @@ struct NodeDraft {
 extension NodeDraft {
     static let limitKeys = [
         "max_value_bytes", "max_body_bytes", "overlay_bytes", "journal_segment_bytes", "max_inflight",
+        "scrub_bytes_per_second",
     ]
 
     private static let mebibyte = 1 << 20
@@ -68,7 +69,9 @@ extension NodeDraft {
             "journal_segment_bytes", in: mebibyte...1024 * mebibyte, default: max(16 * mebibyte, 2 * longest), &problems
         )
         let inflight = fields.integer("max_inflight", in: 1...65536, default: 4096, &problems)
-        guard let value, let body, let overlay, let segment, let inflight else { return nil }
+        let scrub = fields.integer(
+            "scrub_bytes_per_second", in: 0...1024 * mebibyte, default: 4 * mebibyte, &problems)
+        guard let value, let body, let overlay, let segment, let inflight, let scrub else { return nil }
 
         let isBigEnough = [
             // Base64 makes four bytes of three; the rest of the JSON takes some more.
@@ -79,7 +82,8 @@ extension NodeDraft {
         guard isBigEnough.allSatisfy({ $0 }) else { return nil }
         return LimitsConfiguration(
             maxValueBytes: value.value, maxBodyBytes: body.value, overlayBytes: overlay.value,
-            journalSegmentBytes: segment.value, maxInflight: inflight.value)
+            journalSegmentBytes: segment.value, maxInflight: inflight.value,
+            scrubBytesPerSecond: scrub.value)
     }
 
     private static func atLeast(

@@ -69,10 +69,7 @@ struct ServerDraft {
     private static func publicURL(_ text: String) -> String? {
         var url = Substring(text)
         while url.hasSuffix("/") { url.removeLast() }
-        guard let scheme = ["http://", "https://"].first(where: { url.hasPrefix($0) }) else { return nil }
-        let authority = String(url.dropFirst(scheme.count))
-        guard NetworkAddress(authority) != nil || NetworkAddress(authority + ":80") != nil else { return nil }
-        return String(url)
+        return NetworkAddress.host(ofURL: String(url)) == nil ? nil : String(url)
     }
 
     private static func logging(_ fields: Fields, _ problems: inout ProblemLog) -> LogConfiguration? {

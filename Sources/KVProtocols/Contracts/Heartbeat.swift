@@ -25,9 +25,10 @@ public struct Heartbeat: Hashable, Sendable, Codable {
     public var weight: Int?
 
     public struct Health: Hashable, Sendable, Codable {
-        /// `false` when the node can't make writes durable: it is then treated as failed.
+        /// `false` when the node's storage failed: it is then treated as failed.
         public var ok: Bool
-        /// Why it is not, or what limits it, in sentences for a person.
+        /// Why it is not, or what limits it, such as a full disk, in sentences for a person. A node that is limited is
+        /// degraded: it keeps its replicas and gets no more.
         public var reasons: [String]
 
         public init(ok: Bool, reasons: [String] = []) {

@@ -2,7 +2,7 @@
 /// of (key, version). Order-free, so it is updated with every put and purge; equal digests mean equal content, except
 /// with a chance of about 2^-64 per bucket.
 ///
-/// The hash is SipHash-2-4 (Aumasson and Bernstein, 2012), keyed with the cluster's id.
+/// The hash is SipHash-2-4 (Aumasson and Bernstein, 2012), keyed with a number that is made from the cluster's name.
 public struct PartitionDigest: Hashable, Sendable, Codable {
     public static let bucketCount = 64
 

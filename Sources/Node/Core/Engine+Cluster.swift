@@ -7,7 +7,6 @@ import KVStorage
 /// Who this node is and what cluster it belongs to: learned from the controller, kept with the data.
 extension Engine {
     static let identityName = "identity"
-    static let mapName = "map"
 
     /// How long peers that were never connected may take to be met. No link breaks that never was, so without an end to
     /// this a leader would count on a peer that died before this node started, and propose what can't be chosen.
@@ -39,7 +38,7 @@ extension Engine {
         }
         guard map.epoch > self.map?.epoch ?? 0 else { return }
         do {
-            storage.saveNode(Self.mapName, try Array(JSONEncoder().encode(map)))
+            try storage.saveMap(map)
         } catch {
             logger.error("the cluster map can't be kept", metadata: ["error": "\(error)"])
         }
@@ -61,8 +60,16 @@ extension Engine {
     func adopt(_ given: NodeIdentity) {
         guard given != identity else { return }
         let isAnother = given.node != identity.node || given.cluster != identity.cluster
+        if isAnother { stepAll(.resign) }
+        // Before anything is wiped: a crash in between must not leave the old number to a node that has forgotten what it
+        // promised under it. A new number with old partitions is no member of theirs, and wipes each when it joins.
+        identity = given
+        do {
+            storage.saveNode(Self.identityName, try Array(JSONEncoder().encode(given)))
+        } catch {
+            logger.error("the identity can't be kept", metadata: ["error": "\(error)"])
+        }
         if isAnother {
-            stepAll(.resign)
             for index in 0..<settings.partitions {
                 let partition = PartitionID(UInt16(index))
                 replicas[index] = nil
@@ -74,13 +81,7 @@ extension Engine {
             heldHead = 0
             loopback.removeAll()
             map = nil
-            storage.saveNode(Self.mapName, nil)
-        }
-        identity = given
-        do {
-            storage.saveNode(Self.identityName, try Array(JSONEncoder().encode(given)))
-        } catch {
-            logger.error("the identity can't be kept", metadata: ["error": "\(error)"])
+            storage.forgetMap()
         }
         storage.commit()
         logger.notice(
@@ -91,10 +92,14 @@ extension Engine {
         var leading: [Heartbeat.Leading] = []
         var members = 0
         var leaderless = 0
+        var damaged = 0
+        var replacedDamaged: UInt64 = 0
         var leaders = [NodeID?](repeating: nil, count: replicas.count)
         for (index, replica) in replicas.enumerated() {
             let partition = PartitionID(UInt16(index))
             leaders[index] = leader(of: partition)
+            damaged += replica?.store.damaged.keys.count ?? 0
+            replacedDamaged += replica?.store.replacedDamaged ?? 0
             guard let machine = replica?.machine, machine.isMember else { continue }
             members += 1
             if machine.leader == nil { leaderless += 1 }
@@ -115,7 +120,8 @@ extension Engine {
         return EngineReport(
             identity: identity, map: map, durable: storage.durable, failure: storage.failure,
             degradation: storage.degradation, refusal: refusal, statistics: statistics,
-            overlayBytes: storage.overlayBytes, replicas: members, leaderless: leaderless, leading: leading,
+            overlayBytes: storage.overlayBytes, damaged: damaged, replacedDamaged: replacedDamaged,
+            lastScrub: lastScrub, replicas: members, leaderless: leaderless, leading: leading,
             leaders: leaders, connected: connected.sorted(), operations: pending.count, counters: counters)
     }
 

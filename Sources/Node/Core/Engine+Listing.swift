@@ -11,9 +11,9 @@ extension Engine {
     func listLocally(_ request: ListRequest) -> ListReply {
         let partitions = replicas.indices.filter { replicas[$0]?.machine.isMember == true }
             .map { PartitionID(UInt16($0)) }
-        let (entries, isLast, failed) = scan(partitions, request)
+        let (entries, reach, failed) = scan(partitions, request)
         return ListReply(
-            entries: entries.map { ListReply.Entry(key: $0.key, record: $0.record) }, hasMore: !isLast,
+            entries: entries.map { ListReply.Entry(key: $0.key, record: $0.record) }, reach: reach,
             incomplete: failed)
     }
 
@@ -33,9 +33,9 @@ extension Engine {
                 unable.append(partition)
             }
         }
-        let (entries, isLast, failed) = scan(led, request)
+        let (entries, reach, failed) = scan(led, request)
         let barrier = Barrier(
-            count: led.count, unable: unable + failed, entries: entries, isLast: isLast, completion: completion)
+            count: led.count, unable: unable + failed, entries: entries, reach: reach, completion: completion)
         for partition in led {
             begin(partition, .barrier, deadline: deadline, isForwarded: true) { answer in
                 barrier.passed(partition, answer.outcome == .passed)
@@ -51,17 +51,17 @@ extension Engine {
         private var count: Int
         private var unable: [PartitionID]
         private let entries: [KeyRecord]
-        private let isLast: Bool
+        private let reach: Key?
         private let completion: @Sendable (PeerReply?) -> Void
 
         init(
-            count: Int, unable: [PartitionID], entries: [KeyRecord], isLast: Bool,
+            count: Int, unable: [PartitionID], entries: [KeyRecord], reach: Key?,
             completion: @escaping @Sendable (PeerReply?) -> Void
         ) {
             self.count = count
             self.unable = unable
             self.entries = entries
-            self.isLast = isLast
+            self.reach = reach
             self.completion = completion
         }
 
@@ -75,19 +75,24 @@ extension Engine {
             let unable = unable.sorted()
             // What a partition that could not be confirmed showed may not be chosen: it is taken back by the asker,
             // who knows which keys belong to it.
-            completion(.list(entries, isLast: isLast, unable: unable))
+            completion(.list(entries, reach: reach, unable: unable))
         }
     }
 
-    /// Merges the partitions' own order: from each a few entries at a time, so that a page costs about its limit.
+    /// Merges the partitions' own order: from each a few entries at a time, so that a page costs about its limit. Values
+    /// are read of those entries only that the page gives out. Ends early, with the key up to which it looked, when it has
+    /// enough bytes, or has passed over much that is deleted: other work of the node waits meanwhile.
     private func scan(
         _ partitions: [PartitionID], _ request: ListRequest
-    ) -> (entries: [KeyRecord], isLast: Bool, failed: [PartitionID]) {
+    ) -> (entries: [KeyRecord], reach: Key?, failed: [PartitionID]) {
         var cursors: [ScanCursor] = partitions.map { ScanCursor(partition: $0, after: request.after) }
         var failed: [PartitionID] = []
         var entries: [KeyRecord] = []
+        var valueBytes = 0
+        var lookedAt = 0
+        var reach: Key?
         let chunk = max(4, min(Self.chunk, request.limit * 2 / max(1, partitions.count) + 4))
-        while entries.count < request.limit {
+        while entries.count < request.limit, lookedAt < PageBounds.entriesLookedAt {
             var best: Int?
             for index in cursors.indices {
                 if cursors[index].needsPage, !fill(&cursors[index], request, chunk: chunk) {
@@ -97,13 +102,35 @@ extension Engine {
                 if let other = best.flatMap({ cursors[$0].head?.key }), other < key { continue }
                 best = index
             }
-            guard let best, let entry = cursors[best].pop() else { return (entries, true, failed) }
-            if let record = entry.record, !record.isTombstone, record.expiresAt == 0 || record.expiresAt > wall {
-                entries.append(KeyRecord(key: entry.key, record: record))
+            guard let best, let entry = cursors[best].pop() else { return (entries, nil, failed) }
+            lookedAt += 1
+            if let found = entry.record, isLive(found) {
+                let partition = cursors[best].partition
+                if let record = request.values ? value(partition, entry.key, &failed) : found {
+                    valueBytes += record.value?.count ?? 0
+                    if valueBytes > PageBounds.valueBytes, !entries.isEmpty { return (entries, reach, failed) }
+                    entries.append(KeyRecord(key: entry.key, record: record))
+                }
             }
+            reach = entry.key
         }
         let isLast = cursors.allSatisfy { $0.head == nil && $0.isLast }
-        return (entries, isLast, failed)
+        return (entries, isLast ? nil : reach, failed)
+    }
+
+    private func isLive(_ record: Record) -> Bool {
+        !record.isTombstone && (record.expiresAt == 0 || record.expiresAt > wall)
+    }
+
+    /// The record with its value. One that fails verification is left out, as a scan leaves it out.
+    private func value(_ partition: PartitionID, _ key: Key, _ failed: inout [PartitionID]) -> Record? {
+        do {
+            return try storage.read(partition, key)
+        } catch {
+            logger.error("a scan failed", metadata: ["kv.partition": "\(partition)", "error": "\(error)"])
+            if error.code != .damaged, !failed.contains(partition) { failed.append(partition) }
+            return nil
+        }
     }
 
     private func fill(_ cursor: inout ScanCursor, _ request: ListRequest, chunk: Int) -> Bool {
@@ -111,7 +138,7 @@ extension Engine {
             let page = try storage.scan(
                 ScanRequest(
                     partition: cursor.partition, after: cursor.after, prefix: request.prefix, limit: chunk,
-                    values: request.values))
+                    values: false))
             cursor.take(page)
             return true
         } catch {

@@ -54,9 +54,12 @@ extension Engine {
         if storage.failure != nil || isStopped || refusal != nil { return .failed }
         if pending.count >= settings.maximumOperations { return .overloaded }
         guard operation.isWrite, replicas[Int(partition.rawValue)]?.machine.isLeading == true else { return nil }
-        if storage.degradation?.code == .full || storage.degradation?.code == .readOnly { return .full }
+        if refusesWrites { return .full }
         return storage.isOverLimit ? .overloaded : nil
     }
+
+    /// Nothing can be stored for now: other members had better lead.
+    var refusesWrites: Bool { storage.degradation?.code == .full || storage.degradation?.code == .readOnly }
 
     /// Sends an operation to whoever leads its partition, as far as is known here.
     private func route(_ id: UInt64) {

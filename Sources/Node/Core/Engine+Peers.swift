@@ -34,6 +34,13 @@ extension Engine {
             counters.machineMessages += 1
             // A node that the controller turned away has no vote.
             guard refusal == nil else { return }
+            if let key = message.key, !belongs(key, to: partition) {
+                counters.misplacedMessages += 1
+                logger.error(
+                    "a message about a key of another partition was dropped",
+                    metadata: ["peer": "\(node)", "kv.partition": "\(partition)"])
+                return
+            }
             if isTooFull(for: message) {
                 counters.droppedWhileFull += 1
                 return
@@ -52,15 +59,18 @@ extension Engine {
         }
     }
 
-    /// Records wait with their sender while the overlay is far over its limit.
+    /// Records wait with their sender while there is far more than the backend takes.
     private func isTooFull(for message: Message) -> Bool {
         switch message {
-        case .accept, .copy: storage.isOverLimit && storage.overlayBytes > 2 * overlayLimit
+        case .accept, .copy: storage.isFarOverLimit
         default: false
         }
     }
 
-    private var overlayLimit: Int { storage.overlayLimitBytes }
+    /// Engines refuse, for good, what they could not find again.
+    private func belongs(_ key: Key, to partition: PartitionID) -> Bool {
+        Slot(of: key).partition(of: replicas.count) == partition
+    }
 
     func ask(
         _ node: NodeID, _ request: PeerRequest, deadline: UInt64, completion: @escaping @Sendable (PeerReply?) -> Void
@@ -89,7 +99,8 @@ extension Engine {
     ) {
         switch request {
         case .operation(let partition, let operation, let timeout):
-            guard Int(partition.rawValue) < replicas.count else { return completion(nil) }
+            guard Int(partition.rawValue) < replicas.count, operation.key.map({ belongs($0, to: partition) }) ?? true
+            else { return completion(nil) }
             begin(partition, operation, deadline: now + UInt64(timeout), isForwarded: true) { answer in
                 completion(.outcome(answer.outcome))
             }

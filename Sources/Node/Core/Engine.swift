@@ -69,7 +69,9 @@ final class Engine {
     var counters = EngineCounters()
     var durabilityWaiters: [(position: UInt64, completion: @Sendable (Bool) -> Void)] = []
     var isStopped = false
+    var lastScrub: ScrubPass?
     private var isDegradationLogged = false
+    private var isDiskFull = false
 
     init(
         settings: NodeSettings, storage: NodeStorage, identity: NodeIdentity, map: ClusterMap?,
@@ -196,6 +198,7 @@ final class Engine {
             store: store)
         let replica = Replica(machine: machine, store: store)
         replicas[index] = replica
+        if isDiskFull { step(partition, .disk(isFull: true)) }
         if unmetDeadline == nil {
             for peer in unconnectedPeers { step(partition, .peerLost(peer)) }
         }
@@ -230,23 +233,10 @@ final class Engine {
                 held.append(Held(position: position, partition: partition, outgoing: outgoing))
             }
         }
-        if replica.store.isDigestDoubtful { recomputeDigest(replica) }
         let replies = output.replies
         let changed = output.statusChanged
         for reply in replies { finish(reply.id, reply.outcome) }
         if changed { statusChanged(replica) }
-    }
-
-    private func recomputeDigest(_ replica: Replica) {
-        replica.store.isDigestDoubtful = false
-        counters.damagedReads += 1
-        do {
-            try storage.recomputeDigest(of: replica.store.partition)
-        } catch {
-            logger.error(
-                "a digest can't be computed",
-                metadata: ["kv.partition": "\(replica.store.partition)", "error": "\(error)"])
-        }
     }
 
     func stepAll(_ input: Input) {
@@ -312,10 +302,26 @@ final class Engine {
             isDegradationLogged = true
         case .spaceReturned:
             break
+        case .damaged(let partition, let key, let error):
+            foundDamaged(partition, key, error)
+        case .unreadable(let partition, let error):
+            foundUnreadable(partition, error)
+        case .inconsistent(let partition):
+            foundInconsistent(partition)
+        case .damagedState(let partition, let error):
+            logger.warning(
+                "the stored state of a partition fails verification and is written anew",
+                metadata: ["kv.partition": "\(partition)", "error": "\(error)"])
+        case .scrubbed(let pass):
+            finishedScrub(pass)
         }
         if isDegradationLogged, storage.degradation == nil {
             logger.notice("storage writes again")
             isDegradationLogged = false
+        }
+        if isDiskFull != refusesWrites {
+            isDiskFull = refusesWrites
+            stepAll(.disk(isFull: isDiskFull))
         }
     }
 

@@ -35,6 +35,10 @@ struct EngineReport: Sendable {
     var refusal: String?
     var statistics: StorageStatistics?
     var overlayBytes: Int
+    /// Damaged records that wait for a whole one, and those that were replaced.
+    var damaged: Int
+    var replacedDamaged: UInt64
+    var lastScrub: ScrubPass?
     var replicas: Int
     var leaderless: Int
     var leading: [Heartbeat.Leading]
@@ -54,7 +58,11 @@ struct EngineCounters: Sendable {
     var unknown: UInt64 = 0
     var machineMessages: UInt64 = 0
     var droppedWhileFull: UInt64 = 0
-    var damagedReads: UInt64 = 0
+    var misplacedMessages: UInt64 = 0
+    /// Records that the scrub found damaged where nothing newer was known.
+    var scrubDamaged: UInt64 = 0
+    /// Partitions that the scrub found to lack records, or to have ones that were forgotten.
+    var scrubInconsistent: UInt64 = 0
     var turns: UInt64 = 0
     var commits: UInt64 = 0
 }

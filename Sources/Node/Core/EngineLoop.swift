@@ -140,7 +140,8 @@ extension Engine {
             case .ask(_, _, _, let completion): completion(nil)
             case .read(_, _, let completion): completion(.failure(EngineLoop.stopped))
             case .listLocally(_, let completion):
-                completion(ListReply(entries: [], hasMore: false, incomplete: []))
+                let all = (0..<settings.partitions).map { PartitionID(UInt16($0)) }
+                completion(ListReply(entries: [], reach: nil, incomplete: all))
             case .identity(_, let completion): completion(identity)
             case .whenDurable(let completion): completion(false)
             case .report(let completion): completion(report())
@@ -148,6 +149,8 @@ extension Engine {
             case .peer, .storage, .map, .refusal, .distrust: break
             }
         }
+        for ask in asked.values { ask.completion(nil) }
+        asked.removeAll()
         for waiter in durabilityWaiters { waiter.completion(false) }
         durabilityWaiters.removeAll()
     }

@@ -67,10 +67,7 @@ extension Node {
     }
 
     func health(_ report: EngineReport) -> Heartbeat.Health {
-        var reasons: [String] = []
-        if let failure = report.failure { reasons.append("storage failed: \(failure.description)") }
-        if let degradation = report.degradation { reasons.append("storage is degraded: \(degradation.description)") }
-        return Heartbeat.Health(ok: reasons.isEmpty, reasons: reasons)
+        Heartbeat.Health(failure: report.failure, degradation: report.degradation)
     }
 
     /// Does what the controller says; `true` when it wants to hear of it at once.
@@ -99,5 +96,17 @@ extension Node {
             network.update(peers: Self.peers(of: map, besides: reply.node))
         }
         return reply.verdict == .newIdentity
+    }
+}
+
+extension Heartbeat.Health {
+    /// A disk that is full or can't be written is a limit and no failure: nothing is lost, others lead meanwhile, and it
+    /// passes by itself, while copies of the replicas would fill disks that may be as full.
+    init(failure: StorageError?, degradation: StorageError?) {
+        var reasons: [String] = []
+        if let failure { reasons.append("storage failed: \(failure.description)") }
+        if let degradation { reasons.append("storage is degraded: \(degradation.description)") }
+        let isLimit = [nil, .full, .readOnly].contains(degradation?.code)
+        self.init(ok: failure == nil && isLimit, reasons: reasons)
     }
 }

@@ -23,7 +23,7 @@ extension Node: NodeService {
 
     public func list(_ request: ListRequest) async -> ListReply {
         if request.localOnly {
-            return await engine.listLocally(request) ?? ListReply(entries: [], hasMore: false, incomplete: [])
+            return await engine.listLocally(request) ?? ListReply(entries: [], reach: nil, incomplete: [])
         }
         let deadline = Clocks.monotonicMilliseconds() + Self.questionMilliseconds
         var todo = (0..<settings.partitions).map { PartitionID(UInt16($0)) }
@@ -32,12 +32,12 @@ extension Node: NodeService {
             let groups = await groupByLeader(todo)
             todo = groups.leaderless
             for (node, partitions, reply) in await ask(groups.led, request, deadline: deadline) {
-                guard case .list(let entries, let isLast, let unable)? = reply else {
+                guard case .list(let entries, let reach, let unable)? = reply else {
                     engine.put(.distrust(node, partitions))
                     todo += partitions
                     continue
                 }
-                merged.add(entries, isLast: isLast, except: Set(unable))
+                merged.add(entries, reach: reach, except: Set(unable))
                 if !unable.isEmpty { engine.put(.distrust(node, unable)) }
                 todo += unable
             }
@@ -115,12 +115,12 @@ extension Node: NodeService {
     }
 }
 
-/// Puts the leaders' pages together: each ascending, together cut at the limit.
+/// Puts the leaders' pages together: each ascending, together cut at the limits.
 private struct Merge {
     let limit: Int
     let partitions: Int
     private var entries: [KeyRecord] = []
-    /// A page that stopped early knows nothing beyond its last key.
+    /// Up to which key every page that stopped early knows all.
     private var reach: Key?
 
     init(limit: Int, partitions: Int) {
@@ -128,24 +128,22 @@ private struct Merge {
         self.partitions = partitions
     }
 
-    mutating func add(_ page: [KeyRecord], isLast: Bool, except unable: Set<PartitionID>) {
-        if !isLast, let last = page.last?.key { reach = min(reach ?? last, last) }
+    mutating func add(_ page: [KeyRecord], reach end: Key?, except unable: Set<PartitionID>) {
+        if let end { reach = min(reach ?? end, end) }
         entries += unable.isEmpty ? page : page.filter { !unable.contains($0.key.partition(of: partitions)) }
     }
 
     func reply(incomplete: [PartitionID]) -> ListReply {
         var sorted = entries.sorted { $0.key < $1.key }
-        var hasMore = false
-        if let reach {
-            hasMore = true
-            sorted = Array(sorted.prefix { $0.key <= reach })
-        }
-        if sorted.count > limit {
-            hasMore = true
-            sorted = Array(sorted.prefix(limit))
+        var end = reach
+        if let reach { sorted = Array(sorted.prefix { $0.key <= reach }) }
+        let fitting = PageBounds.fitting(sorted.prefix(limit).lazy.map { $0.record.value?.count ?? 0 })
+        if fitting < sorted.count {
+            sorted = Array(sorted.prefix(fitting))
+            end = sorted.last?.key
         }
         return ListReply(
-            entries: sorted.map { ListReply.Entry(key: $0.key, record: $0.record) }, hasMore: hasMore,
+            entries: sorted.map { ListReply.Entry(key: $0.key, record: $0.record) }, reach: end,
             incomplete: incomplete)
     }
 }

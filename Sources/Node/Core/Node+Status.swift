@@ -13,6 +13,12 @@ extension Node {
         if report.connected.count < peers {
             reasons.append("\(peers - report.connected.count) of \(peers) peers are not connected")
         }
+        if report.damaged > 0 {
+            reasons.append("\(report.damaged) damaged records wait for a whole one from a replica")
+        }
+        if let pass = report.lastScrub, pass.unreadable > 0 {
+            reasons.append("the scrub could not read \(pass.unreadable) partitions to their end")
+        }
         let backend = report.statistics?.backend
         return NodeStatus(
             name: settings.name, id: report.identity.flatMap { $0.node == NodeID(0) ? nil : $0.node },
@@ -24,7 +30,7 @@ extension Node {
             overlayBytes: report.overlayBytes, journalDurable: report.durable, counters: counters(report),
             backendFigures: (backend?.details ?? []).map {
                 NodeStatus.Counter(name: $0.name, help: "Figure of the \(settings.backend) backend.", value: $0.value)
-            })
+            }, gauges: gauges(report))
     }
 
     private var stoppedStatus: NodeStatus {
@@ -35,11 +41,24 @@ extension Node {
             counters: [], backendFigures: [])
     }
 
+    private func gauges(_ report: EngineReport) -> [NodeStatus.Counter] {
+        let scrub = report.statistics?.scrub ?? ScrubFigures()
+        return [
+            NodeStatus.Counter(
+                name: "damaged_waiting", help: "Damaged records that wait for a whole one from a replica.",
+                value: UInt64(report.damaged)),
+            NodeStatus.Counter(
+                name: "scrub_partitions_done", help: "Partitions that the scrub's pass under way has behind it.",
+                value: UInt64(scrub.partitionsDone)),
+        ]
+    }
+
     private func counters(_ report: EngineReport) -> [NodeStatus.Counter] {
         func counter(_ name: String, _ help: String, _ value: UInt64) -> NodeStatus.Counter {
             NodeStatus.Counter(name: name, help: help, value: value)
         }
         let engine = report.counters
+        let scrub = report.statistics?.scrub ?? ScrubFigures()
         let network = network.counters
         return [
             counter("reads", "Reads begun on this node.", engine.reads),
@@ -48,8 +67,21 @@ extension Node {
             counter("refused", "Operations refused before anything was proposed.", engine.refused),
             counter("unknown", "Writes whose outcome is unknown.", engine.unknown),
             counter("machine_messages", "Replication messages received.", engine.machineMessages),
-            counter("dropped_while_full", "Records turned away while the overlay was full.", engine.droppedWhileFull),
-            counter("damaged_records", "Records that failed verification and were replaced.", engine.damagedReads),
+            counter(
+                "dropped_while_full", "Records turned away, and answers not given, while the disk did not keep up.",
+                engine.droppedWhileFull),
+            counter(
+                "misplaced_messages", "Peer messages about keys of another partition: a fault, or another seed.",
+                engine.misplacedMessages),
+            counter("damaged_records", "Records that failed verification and were replaced.", report.replacedDamaged),
+            counter("scrub_records", "Records that the scrub has read and verified.", scrub.records),
+            counter("scrub_bytes", "Bytes of keys and values that the scrub has read.", scrub.bytes),
+            counter("scrub_damaged", "Records that the scrub found damaged.", engine.scrubDamaged),
+            counter(
+                "scrub_inconsistent", "Partitions whose records were found not to be those that were stored.",
+                engine.scrubInconsistent),
+            counter("scrub_unreadable", "Partitions that the scrub could not read to their end.", scrub.unreadable),
+            counter("scrub_passes", "Passes of the scrub over the whole backend.", scrub.passes),
             counter("engine_turns", "Turns of the engine.", engine.turns),
             counter("journal_syncs", "Syncs of the journal.", report.statistics?.journalSyncs ?? 0),
             counter("flushes", "Batches handed to the backend.", report.statistics?.flushes ?? 0),

@@ -37,7 +37,7 @@ public final class Node: Sendable {
         let map: ClusterMap?
         do {
             identity = try Self.identity(in: storage, name: settings.name)
-            map = try Self.map(in: storage)
+            map = try storage.savedMap(partitions: settings.partitions)
             storage.saveNode(Engine.identityName, try Array(JSONEncoder().encode(identity)))
             storage.commit()
         } catch {
@@ -72,10 +72,6 @@ public final class Node: Sendable {
         }
         identity.boot += 1
         return identity
-    }
-
-    private static func map(in storage: NodeStorage) throws -> ClusterMap? {
-        try storage.node(Engine.mapName).map { try decode(ClusterMap.self, $0, "cluster map") }
     }
 
     private static func decode<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8], _ what: String) throws -> Value {

@@ -81,14 +81,16 @@ public struct ListReply: Hashable, Sendable {
     }
 
     public var entries: [Entry]
-    /// Whether keys may follow after the last entry.
-    public var hasMore: Bool
+    /// Where the next page goes on: keys may follow behind this one, up to which all are in this page. It may lie behind
+    /// the last entry, and there may be no entry at all: a page also ends after 4 MiB of values, or when much that is
+    /// deleted was passed over. `nil` at the end.
+    public var reach: Key?
     /// Partitions that could not be asked: their keys are missing from this page.
     public var incomplete: [PartitionID]
 
-    public init(entries: [Entry], hasMore: Bool, incomplete: [PartitionID]) {
+    public init(entries: [Entry], reach: Key?, incomplete: [PartitionID]) {
         self.entries = entries
-        self.hasMore = hasMore
+        self.reach = reach
         self.incomplete = incomplete
     }
 }
@@ -155,6 +157,8 @@ public struct NodeStatus: Hashable, Sendable {
     public var counters: [Counter]
     /// Engine-specific figures of the backend.
     public var backendFigures: [Counter]
+    /// Figures that rise and fall: names `a-z0-9_` without a prefix.
+    public var gauges: [Counter]
 
     public struct Counter: Hashable, Sendable {
         public var name: String
@@ -172,7 +176,7 @@ public struct NodeStatus: Hashable, Sendable {
         name: String, id: NodeID?, clusterName: String, mapEpoch: UInt64, backend: String, isReady: Bool,
         reasons: [String], replicas: Int, leading: Int, leaderless: Int, connectedPeers: Int, peers: Int,
         keys: UInt64, bytesOnDisk: UInt64, bytesFree: UInt64, overlayBytes: Int, journalDurable: UInt64,
-        counters: [Counter], backendFigures: [Counter]
+        counters: [Counter], backendFigures: [Counter], gauges: [Counter] = []
     ) {
         self.name = name
         self.id = id
@@ -193,5 +197,6 @@ public struct NodeStatus: Hashable, Sendable {
         self.journalDurable = journalDurable
         self.counters = counters
         self.backendFigures = backendFigures
+        self.gauges = gauges
     }
 }

@@ -8,8 +8,10 @@ struct PartitionStore: ReplicaStore {
     let storage: NodeStorage
     /// Journal position of the state last saved.
     private var savedAt: UInt64 = 0
-    /// A record was replaced whose version could not be read: the digest must be computed anew.
-    var isDigestDoubtful = false
+    /// What the scrub found and nobody has replaced yet.
+    var damaged = DamagedKeys()
+    /// Records replaced that failed verification, since the start.
+    private(set) var replacedDamaged: UInt64 = 0
     /// How far walks have come, for people.
     let walkCount = WalkCount()
     /// Keys looked at per page of a walk: bounds how long a page keeps the engine.
@@ -24,14 +26,21 @@ struct PartitionStore: ReplicaStore {
 
     var state: PartitionState { storage.state(of: partition) }
     var isStateDurable: Bool { storage.durable >= savedAt }
-    var digest: PartitionDigest { storage.digest(of: partition) }
+    var digest: PartitionDigest {
+        var digest = storage.digest(of: partition)
+        // A sum: the order does not show.
+        for key in damaged.keys { digest.update(key, from: nil, to: .zero, seed: digestSeed) }
+        return digest
+    }
     var digestSeed: UInt64 { storage.digestSeed }
 
     func version(of key: Key) -> Found<Version> {
+        // Its header may be what is damaged.
+        if damaged.contains(key) { return .damaged }
         do {
             return try storage.version(partition, key).map { .found($0) } ?? .absent
         } catch {
-            return .damaged
+            return error.code == .damaged || damaged.contains(key) ? .damaged : .unreadable
         }
     }
 
@@ -39,16 +48,31 @@ struct PartitionStore: ReplicaStore {
         do {
             return try storage.read(partition, key).map { .found($0) } ?? .absent
         } catch {
-            return .damaged
+            return error.code == .damaged || damaged.contains(key) ? .damaged : .unreadable
         }
     }
 
     mutating func put(_ key: Key, _ record: Record, replacing old: Version?) {
-        if old == nil, case .damaged = version(of: key) { isDigestDoubtful = true }
+        var old = old
+        if old == nil {
+            _ = damaged.remove(key)
+            switch version(of: key) {
+            case .absent:
+                break
+            case .found(record.version):
+                // A damaged header does not happen to show the version that the others have: the digest has it too.
+                old = record.version
+                replacedDamaged += 1
+            case .found, .damaged, .unreadable:
+                storage.doubtDigest(of: partition)
+                replacedDamaged += 1
+            }
+        }
         storage.put(partition, key, record, replacing: old)
     }
 
     mutating func purge(_ key: Key, replacing old: Version) {
+        _ = damaged.remove(key)
         storage.purge(partition, key, replacing: old)
     }
 
@@ -58,6 +82,7 @@ struct PartitionStore: ReplicaStore {
     }
 
     mutating func wipe() {
+        damaged.removeAll()
         storage.wipe(partition, keeping: state)
         savedAt = storage.appended
     }
@@ -78,7 +103,8 @@ struct PartitionStore: ReplicaStore {
         var entries: [WalkPage.Entry] = []
         for entry in page.entries where buckets & (1 << UInt64(PartitionDigest.bucket(of: entry.key))) != 0 {
             // What fails verification is there but unknown: it must not pass for absent.
-            entries.append(WalkPage.Entry(key: entry.key, version: entry.record?.version ?? .zero))
+            let record = damaged.contains(entry.key) ? nil : entry.record
+            entries.append(WalkPage.Entry(key: entry.key, version: record?.version ?? .zero))
         }
         let result = WalkPage(entries: entries, next: page.isLast ? nil : page.entries.last?.key)
         walkCount.read(result, after: after)
@@ -95,7 +121,7 @@ struct PartitionStore: ReplicaStore {
             return nil  // the storage keeps the reason; the tombstones stay
         }
         let entries = page.entries.compactMap { entry -> WalkPage.Entry? in
-            guard let record = entry.record, record.isTombstone else { return nil }
+            guard let record = entry.record, record.isTombstone, !damaged.contains(entry.key) else { return nil }
             return WalkPage.Entry(key: entry.key, version: record.version)
         }
         return WalkPage(entries: entries, next: page.isLast ? nil : page.entries.last?.key)

@@ -5,13 +5,17 @@ internal import KVNode
 internal import KVProtocols
 internal import KVReplication
 internal import NIOCore
+internal import Synchronization
 
 /// `POST /batch`: many operations in one request, a status for each. Not atomic: each is an operation of its own.
 /// Operations on one key run in the order given, those on different keys at the same time.
 struct BatchEndpoint {
     static let maximumOperations = 1_000
-    /// Keys worked on at the same time.
+    /// Keys worked on at the same time, as long as their values may not fill too much memory together.
     static let concurrency = 64
+    static let bytesInProgress = 64 << 20
+    /// Values of one answer in bytes, though always one; the gets beyond are refused.
+    static let valueBytes = 4 << 20
 
     let service: any NodeService
     let bounds: BodyBounds
@@ -27,7 +31,7 @@ struct BatchEndpoint {
         let query = try QueryParameters(exchange.query, known: ["timeout", "node"])
         try query.checkNode(service)
         let timeout = try query.timeout()
-        let items = try parse(try await exchange.body.collect(upTo: bounds.batch))
+        let items = try parse(try await exchange.body.collect(upTo: bounds.json))
         let answers = await run(items, timeout)
         var json = JSONWriter(capacity: 64 + items.count * 128)
         json.beginObject()
@@ -40,7 +44,7 @@ struct BatchEndpoint {
             status: .ok, headers: [.contentType: HTTPField.json.value], body: ResponseBody(byteBuffer: json.finish()))
     }
 
-    private func run(_ items: [Item], _ timeout: Int) async -> [Answer] {
+    private func run(_ items: [Item], _ timeout: Int) async -> [Answer?] {
         var order: [[Int]] = []
         var places: [Key: Int] = [:]
         for (index, item) in items.enumerated() {
@@ -52,36 +56,51 @@ struct BatchEndpoint {
             }
         }
         var answers = [Answer?](repeating: nil, count: items.count)
-        await withTaskGroup(of: [(Int, Answer)].self) { group in
+        let room = AnswerRoom(BatchEndpoint.valueBytes)
+        let concurrency = max(1, min(BatchEndpoint.concurrency, BatchEndpoint.bytesInProgress / max(1, bounds.value)))
+        await withTaskGroup(of: [(Int, Answer?)].self) { group in
             var next = 0
             func start() {
                 let indices = order[next]
                 next += 1
                 group.addTask {
-                    var answers: [(Int, Answer)] = []
+                    var answers: [(Int, Answer?)] = []
                     for index in indices {
-                        let operation = items[index].operation
-                        answers.append((index, await service.execute(operation, timeoutMilliseconds: timeout)))
+                        answers.append((index, await answer(items[index].operation, timeout, room)))
                     }
                     return answers
                 }
             }
-            while next < min(BatchEndpoint.concurrency, order.count) { start() }
+            while next < min(concurrency, order.count) { start() }
             for await finished in group {
                 for (index, answer) in finished { answers[index] = answer }
                 if next < order.count { start() }
             }
         }
-        return answers.compactMap { $0 }
+        return answers
     }
 
-    private func write(_ item: Item, _ answer: Answer, to json: inout JSONWriter) {
+    /// `nil` for a get whose value has no room in the answer any more.
+    private func answer(_ operation: Operation, _ timeout: Int, _ room: AnswerRoom) async -> Answer? {
+        guard case .get = operation else { return await service.execute(operation, timeoutMilliseconds: timeout) }
+        guard room.isLeft else { return nil }
+        let answer = await service.execute(operation, timeoutMilliseconds: timeout)
+        guard case .value(let record) = answer.outcome else { return answer }
+        return room.take(record.value?.count ?? 0) ? answer : nil
+    }
+
+    private static let answerFull = Problem(
+        .contentTooLarge, "batch_answer_full",
+        "the values of one answer have at most \(valueBytes) bytes together; ask for this key again")
+
+    private func write(_ item: Item, _ answer: Answer?, to json: inout JSONWriter) {
         json.beginObject()
         json.name("op")
         json.string(item.name)
         json.name("key")
         json.string(utf8: item.key.bytes)
-        do {
+        do throws(Problem) {
+            guard let answer else { throw BatchEndpoint.answerFull }
             switch try StatusMapping.success(of: answer, to: item.operation) {
             case .value(let record):
                 json.name("status")
@@ -165,6 +184,26 @@ struct BatchEndpoint {
         case ("put", nil): throw json.error("a put needs a value", at: start)
         case ("get", _), ("delete", _): throw json.error("a \(name) takes no value", at: start)
         default: throw json.error("op must be \"get\", \"put\" or \"delete\"", at: start)
+        }
+    }
+}
+
+/// What the values in one answer may still take. The gets of a batch, which run at the same time, share it.
+private final class AnswerRoom: Sendable {
+    private let state: Mutex<(left: Int, isUntouched: Bool)>
+
+    init(_ bytes: Int) {
+        state = Mutex((bytes, true))
+    }
+
+    var isLeft: Bool { state.withLock { $0.left > 0 } }
+
+    /// Whether a value of `count` bytes has a place: the first one always has.
+    func take(_ count: Int) -> Bool {
+        state.withLock { state in
+            let fits = count <= state.left || state.isUntouched
+            if fits { state = (state.left - count, false) } else { state.left = 0 }
+            return fits
         }
     }
 }

@@ -8,8 +8,11 @@ internal import KVProtocols
 struct KeysEndpoint {
     static let defaultLimit = 100
     static let limits = 1...1_000
-    /// Pages asked of the service for one answer; a listing with many groups continues at its cursor.
+    /// Pages asked of the service for one answer; a listing with many groups, or over much that was deleted, continues
+    /// at its cursor.
     static let maximumRounds = 32
+    /// Values of one answer in bytes; a longer one has an answer of its own.
+    static let valueBytes = 4 << 20
 
     let service: any NodeService
 
@@ -30,7 +33,7 @@ struct KeysEndpoint {
                 localOnly: isLocal)
             listing.add(await service.list(request))
             rounds += 1
-        } while listing.hasMore && listing.missing > 0 && listing.skipped && rounds < KeysEndpoint.maximumRounds
+        } while listing.wantsMore && rounds < KeysEndpoint.maximumRounds
         guard !listing.isEmpty || listing.incomplete.isEmpty else {
             throw Problem(
                 .serviceUnavailable, "no_partition",
@@ -68,9 +71,10 @@ private struct Listing {
     private(set) var entries: [ListReply.Entry] = []
     private(set) var prefixes: [[UInt8]] = []
     private(set) var incomplete: Set<PartitionID> = []
-    private(set) var hasMore = true
-    /// Whether the last page was used up by a group, so that another one may bring more.
-    private(set) var skipped = false
+    private var hasMore = true
+    /// Whether the last page was used up by a group or by deleted keys, so that another one may bring more.
+    private var skipped = false
+    private var valueBytes = 0
 
     init(prefix: [UInt8], delimiter: [UInt8]?, limit: Int, after: Key?) {
         self.prefix = prefix
@@ -80,14 +84,21 @@ private struct Listing {
     }
 
     var missing: Int { limit - entries.count - prefixes.count }
+    var wantsMore: Bool { hasMore && missing > 0 && skipped }
     var isEmpty: Bool { entries.isEmpty && prefixes.isEmpty }
 
     mutating func add(_ page: ListReply) {
         incomplete.formUnion(page.incomplete)
-        hasMore = page.hasMore
-        skipped = false
+        hasMore = page.reach != nil
+        skipped = page.entries.isEmpty
         for entry in page.entries {
             guard let group = group(of: entry.key) else {
+                valueBytes += entry.record.value?.count ?? 0
+                guard valueBytes <= KeysEndpoint.valueBytes || entries.isEmpty else {
+                    hasMore = true
+                    skipped = false
+                    return
+                }
                 entries.append(entry)
                 after = entry.key
                 continue
@@ -96,6 +107,8 @@ private struct Listing {
             after = Listing.last(in: group)
             skipped = true
         }
+        // What was looked at behind the last entry is not looked at again.
+        if let reach = page.reach { after = max(after ?? reach, reach) }
     }
 
     /// What the key has in common with others up to the first delimiter behind the prefix.

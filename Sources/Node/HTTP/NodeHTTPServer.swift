@@ -13,19 +13,23 @@ public struct NodeHTTPServer: Service {
 
     /// - Parameters:
     ///   - port: 0 takes any free port.
+    ///   - hosts: the names by which clients may call this server.
+    ///   - maximumBodyLength: of a request, in bytes; longer ones are answered with 413. Twice the longest value and
+    ///     1 MiB more unless given.
     ///   - usesShortcut: `false` sends every request the general way; answers are the same, for more processor time.
     ///   - onBound: called once with the port, when the server listens and before it answers.
     public init(
         service: any NodeService, host: String, port: Int, limits: HTTPServerLimits = HTTPServerLimits(),
-        usesShortcut: Bool = true, eventLoopGroup: any EventLoopGroup, logger: Logger,
-        onBound: @escaping @Sendable (Int) async -> Void = { _ in }
+        hosts: AcceptedHosts = AcceptedHosts(), maximumBodyLength: Int? = nil, usesShortcut: Bool = true,
+        eventLoopGroup: any EventLoopGroup, logger: Logger, onBound: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         let metrics = RequestMetrics(routes: NodeRoute.allCases.map(\.rawValue))
-        let handler = NodeHandler(service: service, metrics: metrics)
+        let handler = NodeHandler(service: service, maximumBodyLength: maximumBodyLength, metrics: metrics)
         let shortcut = KeyShortcut(service: service, bounds: handler.bounds, servedBy: handler.servedBy)
         server = HTTPServer(
-            host: host, port: port, limits: limits, handler: handler, shortcut: usesShortcut ? shortcut : nil,
-            metrics: metrics, eventLoopGroup: eventLoopGroup, logger: logger, onBound: onBound)
+            host: host, port: port, limits: limits, hosts: hosts, handler: handler,
+            shortcut: usesShortcut ? shortcut : nil, metrics: metrics, eventLoopGroup: eventLoopGroup, logger: logger,
+            onBound: onBound)
     }
 
     /// Serves until graceful shutdown, which finishes the requests in progress, or until cancelled.

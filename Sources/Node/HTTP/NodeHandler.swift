@@ -11,11 +11,11 @@ struct NodeHandler: HTTPHandler {
     let servedBy: HTTPField
     let bounds: BodyBounds
 
-    init(service: any NodeService, metrics: RequestMetrics) {
+    init(service: any NodeService, maximumBodyLength: Int?, metrics: RequestMetrics) {
         self.service = service
         self.metrics = metrics
         servedBy = HTTPField(name: .kvServedBy, value: service.name)
-        bounds = BodyBounds(maximumValueLength: service.maximumValueLength)
+        bounds = BodyBounds(maximumValueLength: service.maximumValueLength, maximumBodyLength: maximumBodyLength)
     }
 
     func route(of path: Substring) -> Int {
@@ -74,13 +74,12 @@ enum KeyPath {
 /// How long bodies may be, in bytes.
 struct BodyBounds {
     let value: Int
-    /// JSON escapes make a value longer. A value that is mostly escapes and does not fit is sent raw.
+    /// Any body. JSON escapes make a value longer; a value that is mostly escapes and does not fit is sent raw.
     let json: Int
-    let batch: Int
 
-    init(maximumValueLength: Int) {
-        value = maximumValueLength
-        json = 2 * maximumValueLength + 4_096
-        batch = max(4 << 20, json)
+    /// Without a longest body, there is room for a value as base64 in JSON and as much again for small ones in a batch.
+    init(maximumValueLength: Int, maximumBodyLength: Int?) {
+        json = maximumBodyLength ?? 2 * maximumValueLength + 1 << 20
+        value = min(maximumValueLength, json)
     }
 }

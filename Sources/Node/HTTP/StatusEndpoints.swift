@@ -102,6 +102,7 @@ struct StatusEndpoints {
         text.gauge("kv_disk_free_bytes", "Free bytes on the disk of the data folder.", status.bytesFree)
         text.gauge("kv_overlay_bytes", "Bytes of records not yet in the backend.", status.overlayBytes)
         text.counter("kv_journal_durable_position", "Highest durable position of the journal.", status.journalDurable)
+        for gauge in status.gauges { text.gauge("kv_\(gauge.name)", gauge.help, gauge.value) }
         for counter in status.counters { text.counter("kv_\(counter.name)_total", counter.help, counter.value) }
         for figure in status.backendFigures { text.gauge("kv_backend_\(figure.name)", figure.help, figure.value) }
         metrics.write(to: &text)

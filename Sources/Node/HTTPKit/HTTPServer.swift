@@ -28,17 +28,17 @@ package struct HTTPServer: Service {
     private let onBound: @Sendable (Int) async -> Void
 
     /// `port` 0 takes any free one; `onBound` is told which before the first request is answered. `shortcut` is asked
-    /// before `handler` is.
+    /// before `handler` is. `hosts` are the names by which clients may call this server.
     package init(
-        host: String, port: Int, limits: HTTPServerLimits, handler: any HTTPHandler,
-        shortcut: (any RequestShortcut)? = nil, metrics: RequestMetrics, eventLoopGroup: any EventLoopGroup,
-        logger: Logger, onBound: @escaping @Sendable (Int) async -> Void
+        host: String, port: Int, limits: HTTPServerLimits, hosts: AcceptedHosts = AcceptedHosts(),
+        handler: any HTTPHandler, shortcut: (any RequestShortcut)? = nil, metrics: RequestMetrics,
+        eventLoopGroup: any EventLoopGroup, logger: Logger, onBound: @escaping @Sendable (Int) async -> Void
     ) {
         self.host = host
         self.port = port
         self.handler = handler
         self.shortcut = shortcut
-        common = ServerCommons(limits: limits, metrics: metrics)
+        common = ServerCommons(limits: limits, hosts: hosts, metrics: metrics)
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger
         self.onBound = onBound
@@ -103,7 +103,7 @@ package struct HTTPServer: Service {
 
     private func respond(_ exchange: Exchange) async -> Response {
         do {
-            try OriginGuard.check(exchange)
+            try OriginGuard.check(exchange, common.hosts)
             return try await handler.handle(exchange)
         } catch let problem as Problem {
             return problem.response(requestID: exchange.id)

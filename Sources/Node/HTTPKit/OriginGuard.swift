@@ -2,9 +2,18 @@ internal import HTTPTypes
 internal import HummingbirdCore
 
 /// Refuses what a page of another site could make a browser send: such requests carry a foreign `Origin`, or a body
-/// type that a form can have (CVE-2018-1098).
+/// type that a form can have (CVE-2018-1098), or reach this server under a name of that site, which the site made point
+/// here (CVE-2018-1099).
 enum OriginGuard {
-    static func check(_ exchange: Exchange) throws(Problem) {
+    /// - Throws: 403 or 415.
+    static func check(_ exchange: Exchange, _ hosts: AcceptedHosts) throws(Problem) {
+        if let host = exchange.request.head.authority, !hosts.accepts(host) {
+            throw Problem(
+                .forbidden, "foreign_host",
+                "this server does not go by the name \(host.prefix(100)); use its address, or add the name to "
+                    + "cluster.hosts in the configuration",
+                outcome: .notApplied)
+        }
         switch exchange.method {
         case .get, .head: return
         default: break

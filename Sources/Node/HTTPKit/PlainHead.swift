@@ -9,6 +9,7 @@ package struct PlainHead: Sendable {
     /// What follows the first `?`, as it was sent.
     package let query: Substring?
     package private(set) var accept: String?
+    private(set) var host: String?
     package private(set) var contentType: String?
     package private(set) var ifMatch: String?
     package private(set) var ifNoneMatch: String?
@@ -52,6 +53,7 @@ package struct PlainHead: Sendable {
         for (name, value) in head.headers {
             let isFine =
                 switch name.utf8.count {
+                case 4: Self.take(name, "host", value, &host)
                 case 6: !name.isField("expect") && !name.isField("origin") && Self.take(name, "accept", value, &accept)
                 case 7: !name.isField("upgrade")
                 case 8: Self.take(name, "if-match", value, &ifMatch)
@@ -100,7 +102,7 @@ func mediaTypeName(_ field: String) -> String? {
 
 extension String {
     /// Whether this is `expected`, which is given in lower case, in any case of ASCII letters.
-    fileprivate func isField(_ expected: StaticString) -> Bool {
+    func isField(_ expected: StaticString) -> Bool {
         guard utf8.count == expected.utf8CodeUnitCount else { return false }
         var place = expected.utf8Start
         for byte in utf8 {

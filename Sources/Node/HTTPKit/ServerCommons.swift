@@ -4,6 +4,7 @@ internal import NIOCore
 /// What the connections of one server share.
 struct ServerCommons: Sendable {
     let limits: HTTPServerLimits
+    let hosts: AcceptedHosts
     let metrics: RequestMetrics
     let requestIDs = RequestIDs()
     let dates = DateField()

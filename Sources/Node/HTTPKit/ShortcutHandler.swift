@@ -3,7 +3,8 @@ internal import NIOCore
 internal import NIOHTTP1
 
 /// The part of a connection that asks a `RequestShortcut` before Hummingbird hears of a request. One request at a time:
-/// what a client sends before it has its answer waits here, and stops the reading from the socket.
+/// what a client sends before it has its answer, or without taking those that it has, waits here, and stops the reading
+/// from the socket.
 final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -29,9 +30,11 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var endsWhenAnswered = false
     /// Requests that the general path has and has not answered: as long as there are any, it gets the next ones too.
     private var passedOn = 0
+    /// The client sends nothing more, which the general path hears of when this one has nothing left to answer.
+    private var isInputEnded = false
+    /// The last `Host` that was accepted: mostly that of the next request too.
+    private var acceptedHost: String?
     private var context: ChannelHandlerContext?
-    /// Answers leave as bytes, past the encoder.
-    private var encoder: ChannelHandlerContext?
 
     init(_ shortcut: any RequestShortcut, connection: ConnectionGuard, common: ServerCommons) {
         self.shortcut = shortcut
@@ -45,17 +48,25 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        encoder = nil
     }
 
     // MARK: - Coming in
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .answering = state {
-            waiting.append(unwrapInboundIn(data))
-        } else {
-            let part = unwrapInboundIn(data)
-            if !take(part, context) { passOn(part, context) }
+        let part = unwrapInboundIn(data)
+        if !waiting.isEmpty || mustWait(part, context) {
+            waiting.append(part)
+        } else if !take(part, context) {
+            passOn(part, context)
+        }
+    }
+
+    /// No request is begun while another is answered here, or while the client leaves its answers lying.
+    private func mustWait(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) -> Bool {
+        switch (state, part) {
+        case (.answering, _): true
+        case (.open, .head): !context.channel.isWritable
+        default: false
         }
     }
 
@@ -68,8 +79,8 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) -> Bool {
         switch (part, state) {
         case (.head(let head), .open):
-            guard passedOn == 0, !endsWhenAnswered, let plain = PlainHead(head),
-                plain.contentLength <= shortcut.maximumBodyLength, shortcut.takes(plain)
+            guard passedOn == 0, let plain = PlainHead(head), plain.contentLength <= shortcut.maximumBodyLength,
+                shortcut.takes(plain), isAccepted(plain.host)
             else { return false }
             started = .now()
             state = .receiving(plain)
@@ -80,6 +91,14 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
             answer(head, context)
         default: return false
         }
+        return true
+    }
+
+    private func isAccepted(_ host: String?) -> Bool {
+        guard let host else { return false }
+        if host == acceptedHost { return true }
+        guard common.hosts.accepts(host) else { return false }
+        acceptedHost = host
         return true
     }
 
@@ -122,39 +141,24 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func finish(_ document: Document, _ id: String) {
         guard case .answering(let head) = state, let context, context.channel.isActive else { return }
         state = .open
-        let bytes = common.bytes(
-            of: document, requestID: id, isHead: head.method == .head, ends: endsWhenAnswered,
-            allocator: context.channel.allocator)
-        let encoder = encoder ?? findEncoder(context)
-        encoder.writeAndFlush(NIOAny(bytes), promise: nil)
-        connection.answered()
+        connection.send(document, requestID: id, isHead: head.method == .head, ends: endsWhenAnswered)
         common.metrics.count(
             route: shortcut.route, status: document.status.code,
             microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1_000))
-        if endsWhenAnswered {
-            context.close(promise: nil)
-        } else {
-            takeWaiting(context)
-        }
+        takeWaiting(context)
     }
 
-    private func findEncoder(_ context: ChannelHandlerContext) -> ChannelHandlerContext {
-        do {
-            let found = try context.pipeline.syncOperations.context(handlerType: HTTPResponseEncoder.self)
-            encoder = found
-            return found
-        } catch {
-            preconditionFailure("an HTTP connection has an encoder")
-        }
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { takeWaiting(context) }
+        context.fireChannelWritabilityChanged()
     }
 
     /// Goes on with what came meanwhile; in a loop, as answers may come at once.
     private func takeWaiting(_ context: ChannelHandlerContext) {
-        guard !isTakingWaiting, !waiting.isEmpty else { return }
+        guard !isTakingWaiting else { return }
         isTakingWaiting = true
         var isPassedOn = false
-        while let part = waiting.first {
-            if case .answering = state { break }
+        while !connection.isEnding, let part = waiting.first, !mustWait(part, context) {
             waiting.removeFirst()
             if !take(part, context) {
                 passOn(part, context)
@@ -163,23 +167,34 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
         isTakingWaiting = false
         if isPassedOn { context.fireChannelReadComplete() }
-        if waiting.isEmpty, isReadHeld {
+        if connection.isEnding { waiting.removeAll() }
+        guard !isBusy else { return }
+        if isReadHeld {
             isReadHeld = false
             context.read()
         }
+        if isInputEnded {
+            isInputEnded = false
+            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        }
+    }
+
+    private var isBusy: Bool {
+        if case .answering = state { return true }
+        return !waiting.isEmpty
     }
 
     // MARK: - The end
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is ChannelShouldQuiesceEvent {
-            if case .open = state {
-            } else {
-                endsWhenAnswered = true
-                return
-            }
+        switch (event, state) {
+        case (is ChannelShouldQuiesceEvent, .receiving), (is ChannelShouldQuiesceEvent, .answering):
+            endsWhenAnswered = true
+        case (let event as ChannelEvent, _) where event == .inputClosed && isBusy:
+            isInputEnded = true
+        default:
+            context.fireUserInboundEventTriggered(event)
         }
-        context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -103,6 +103,13 @@ struct Leadership: Sendable {
 
     var nextSequence: UInt64 { firstSequence + UInt64(flights.count) }
 
+    /// Where the last proposal of each key is in `flights`, of those that are not over. O(flights).
+    var lastFlights: [Key: Int] {
+        var last: [Key: Int] = [:]
+        for position in head..<flights.count { last[flights[position].key] = position }
+        return last
+    }
+
     func isInSync(_ index: Int) -> Bool {
         peers[index].isInSync && repair?.member != index
     }
@@ -171,6 +178,8 @@ struct KeyQuery: Sendable {
     /// Numbers the questions about a key: an answer to an earlier one may be from before this leader wrote it, and must not
     /// count as one to this, which asks because what was written here can't be read any more.
     let round: UInt64
+    /// The own answer is on its way to the disk and back: it can't be lost, so it is given once.
+    var hasOwnAnswer = false
     var answered: Electorate.Set = 0
     var records: [Int: Record] = [:]
     var sentAt: UInt64

@@ -12,6 +12,10 @@ public enum Input: Sendable {
     /// The connection to a peer closed, or it is silent: a hint to elect, and not to count on it.
     case peerLost(NodeID)
     case peerBack(NodeID)
+    /// What is stored of the key was found to fail verification, though nobody asked for it.
+    case damaged(Key)
+    /// The node's disk is full, or has room again: a node that can't store leads only when nobody else can.
+    case disk(isFull: Bool)
     /// Time has passed; to be given at least every 50 ms.
     case tick
     /// All that arrived together was given: what can go out as one message goes out now.

@@ -71,6 +71,18 @@ public enum Message: Hashable, Sendable {
     case rejected(Rejection)
 }
 
+extension Message {
+    /// The key that it is about; `nil` when it is about none, or about several.
+    public var key: Key? {
+        switch self {
+        case .accept(let key, _), .copy(let key, _), .copied(let key, _), .query(_, let key), .known(_, let key, _),
+            .buried(let key, _), .burial(let key, _, _), .purge(let key, _):
+            key
+        default: nil
+        }
+    }
+}
+
 /// Why a message was not answered, and what the one who did not answer knows.
 public struct Rejection: Hashable, Sendable {
     public enum Reason: UInt8, Hashable, Sendable {

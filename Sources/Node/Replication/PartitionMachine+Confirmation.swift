@@ -26,8 +26,8 @@ extension PartitionMachine {
         if let index = electorate.index(of: me) { leadership?.confirmed[index] = round + 1 }
         sendToOthers(.confirm(round: round + 1), output: &output)
         if electorate.isReadQuorum(electorate.bit(of: me)) {
-            // Its own promise is quorum enough.
-            output.afterPersist.append(Outgoing(to: me, header: header, message: .confirmed(round: round + 1)))
+            // Its own promise is quorum enough, and was durable before it led: a full disk must not keep it from reading.
+            output.now.append(Outgoing(to: me, header: header, message: .confirmed(round: round + 1)))
         }
     }
 

@@ -43,7 +43,7 @@ extension PartitionMachine {
                 askAgain(candidacy, output: &output)
                 prepareIfSupported(now: now, store: &store, output: &output)
             }
-        } else if now >= electionAt {
+        } else if now >= electionAt + (diskIsFull ? 2 * settings.electionTimeout : 0) {
             canvass(polite: false, now: now, store: &store, output: &output)
         } else {
             wishToLeadIfPreferred(now: now, output: &output)
@@ -228,11 +228,28 @@ extension PartitionMachine {
 
     /// The preferred leader, when another leads well, asks for the lead now and then.
     private mutating func wishToLeadIfPreferred(now: UInt64, output: inout Output) {
-        guard state.configuration.members.first == me, let leader, leader != me, !lost.contains(leader),
+        guard !diskIsFull, state.configuration.members.first == me, let leader, leader != me, !lost.contains(leader),
             now >= lastWishAt + 2 * settings.electionTimeout
         else { return }
         lastWishAt = now
         send(.wishToLead, to: leader, output: &output)
+    }
+
+    /// A leader whose disk is full must refuse writes that a quorum of others could store: it hands over to the first of
+    /// them that holds everything. Now and then only, as their disks may be full too.
+    mutating func handOverIfFull(now: UInt64) {
+        guard diskIsFull, now >= keepsLeadUntil, !state.configuration.isJoint, let leadership, leadership.isComplete,
+            leadership.closing == nil
+        else { return }
+        let reachable = reachable
+        let successor = electorate.nodes.indices.first { index in
+            electorate.nodes[index] != me && reachable & (1 << Electorate.Set(index)) != 0
+                && leadership.isInSync(index)
+        }
+        guard let successor else { return }
+        keepsLeadUntil = now + 16 * settings.electionTimeout
+        self.leadership?.closing = Leadership.Closing(
+            reason: .handOver(electorate.nodes[successor]), deadline: now + settings.drain)
     }
 
     /// A leader hands over only to a member that holds everything, in a quiet configuration.
@@ -248,7 +265,10 @@ extension PartitionMachine {
     mutating func handedOver<Store: ReplicaStore>(
         _ header: Header, from: NodeID, now: UInt64, store: inout Store, output: inout Output
     ) {
-        guard header.epoch == state.configuration.epoch, leadership == nil, candidacy == nil else { return }
+        // An offer that comes late, when others have led since, would only disturb.
+        guard header.epoch == state.configuration.epoch, header.ballot.node == from, header.ballot >= state.promised,
+            leadership == nil, candidacy == nil
+        else { return }
         prepare(polite: true, now: now, store: &store, output: &output)
     }
 }

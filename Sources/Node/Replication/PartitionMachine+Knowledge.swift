@@ -31,6 +31,15 @@ extension PartitionMachine {
         query(key, now: now, store: &store, output: &output)
     }
 
+    /// A leader settles the key at once, as when a client had asked for it. A member need not do anything: its digest
+    /// differs, and its leader compares digests. Alone there is nobody to ask.
+    mutating func foundDamaged<Store: ReplicaStore>(
+        _ key: Key, now: UInt64, store: inout Store, output: inout Output
+    ) {
+        guard leadership != nil, electorate.nodes.count > 1, case .damaged = store.record(of: key) else { return }
+        damaged(key, now: now, store: &store, output: &output)
+    }
+
     // MARK: - Asking
 
     mutating func query<Store: ReplicaStore>(
@@ -42,16 +51,24 @@ extension PartitionMachine {
         ask(key, store: store, output: &output)
     }
 
-    private func ask<Store: ReplicaStore>(_ key: Key, store: Store, output: inout Output) {
+    /// What the others said can't be stored here for the moment: they are asked again after a while.
+    private mutating func queryLater(_ key: Key, now: UInt64) {
+        lastQueryRound += 1
+        leadership?.queries[key] = KeyQuery(round: lastQueryRound, sentAt: now)
+    }
+
+    private mutating func ask<Store: ReplicaStore>(_ key: Key, store: Store, output: inout Output) {
         guard let query = leadership?.queries[key] else { return }
         sendToOthers(of: ~query.answered, .query(round: query.round, key), output: &output)
+        guard !query.hasOwnAnswer else { return }
         // The own answer counts once what it shows is durable, like everybody's.
         switch store.record(of: key) {
         case .found(let record):
             replyAfterPersist(.known(round: query.round, key, record), to: me, header, output: &output)
         case .absent: replyAfterPersist(.known(round: query.round, key, nil), to: me, header, output: &output)
-        case .damaged: break
+        case .damaged, .unreadable: return
         }
+        leadership?.queries[key]?.hasOwnAnswer = true
     }
 
     mutating func known<Store: ReplicaStore>(
@@ -64,7 +81,7 @@ extension PartitionMachine {
         guard let query = leadership?.queries[key] else { return }
         if !electorate.isReadQuorum(query.answered) {
             // A node whose own record is damaged has no answer of its own; the others may be enough without it.
-            guard electorate.meetsEveryWrite(query.answered), case .damaged = store.record(of: key) else { return }
+            guard electorate.meetsEveryWrite(query.answered), !store.record(of: key).isTold else { return }
         }
         answered(key, query, now: now, store: &store, output: &output)
     }
@@ -101,7 +118,7 @@ extension PartitionMachine {
         // This node may hold something newer that was not among the answers, and is not chosen: it must not be shown.
         let isOutdone = store.version(of: key).value.map { $0 > best.version } ?? false
         if electorate.isWriteQuorum(holders), !isOutdone {
-            storeIfNewer(key, best, store: &store)
+            guard storeIfNewer(key, best, store: &store) else { return queryLater(key, now: now) }
             suspect(key, of: electorate.everyone & ~holders)
             keyKnown(key, now: now, store: &store, output: &output)
         } else if electorate.isWriteQuorumOfPrevious(holders), !isOutdone {
@@ -119,8 +136,9 @@ extension PartitionMachine {
         output: inout Output
     ) {
         leadership?.copies[key] = KeyCopy(record: record, acks: holders & ~electorate.bit(of: me), sentAt: now)
-        storeIfNewer(key, record, store: &store)
-        replyAfterPersist(.copied(key, record.version), to: me, header, output: &output)
+        if storeIfNewer(key, record, store: &store) {
+            replyAfterPersist(.copied(key, record.version), to: me, header, output: &output)
+        }
         sendToOthers(of: ~holders, .copy(key, record), output: &output)
     }
 

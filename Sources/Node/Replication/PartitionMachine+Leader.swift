@@ -83,6 +83,19 @@ extension PartitionMachine {
         }
     }
 
+    /// A proposal that a newer one of its key has replaced is never sent again: where the newer one was damaged, it would
+    /// take its place. Whoever stored the newer one has nothing older to store, so it counts for both.
+    private mutating func inherit<Store: ReplicaStore>(
+        _ position: Int, from newer: Int, now: UInt64, store: inout Store, output: inout Output
+    ) {
+        guard let acks = leadership?.flights[newer].acks, let first = leadership?.firstSequence else { return }
+        leadership?.flights[position].acks |= acks
+        guard let all = leadership?.flights[position].acks, leadership?.flights[position].isChosen == false,
+            electorate.isWriteQuorum(all)
+        else { return }
+        chosen(position, first + UInt64(position), now: now, store: &store, output: &output)
+    }
+
     private mutating func accepted<Store: ReplicaStore>(
         _ sequence: UInt64, by index: Int, now: UInt64, store: inout Store, output: inout Output
     ) {
@@ -152,6 +165,7 @@ extension PartitionMachine {
         tickRepair(now: now, store: &store, output: &output)
         tickTombstoneSearch(now: now, store: store)
         tickBurials(now: now, store: &store, output: &output)
+        handOverIfFull(now: now)
         closeIfDrained(now: now, store: &store, output: &output)
     }
 
@@ -175,12 +189,18 @@ extension PartitionMachine {
     ) {
         guard let leadership, leadership.head < leadership.flights.count else { return }
         var round = RepeatRound(leadership.peers, among: reachable & ~electorate.bit(of: me), now: now)
+        var last: [Key: Int]?
         for position in leadership.head..<leadership.flights.count {
             guard round.open != 0 else { break }
             let flight = leadership.flights[position]
             guard now >= flight.sentAt + settings.retransmit else { continue }
             let missing = round.open & ~flight.acks
             guard missing != 0 else { continue }
+            if last == nil { last = leadership.lastFlights }
+            if let newer = last?[flight.key], newer > position {
+                inherit(position, from: newer, now: now, store: &store, output: &output)
+                continue
+            }
             self.leadership?.flights[position].sentAt = now
             let sequence = leadership.firstSequence + UInt64(position)
             let version = Version(ballot: leadership.ballot, sequence: sequence)

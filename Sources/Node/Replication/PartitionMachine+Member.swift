@@ -76,10 +76,10 @@ extension PartitionMachine {
         case .accept(let key, let record):
             // Records of this ballot carry it in their version; anything else would break the order of versions.
             guard record.version.ballot == header.ballot else { return }
-            storeIfNewer(key, record, store: &store)
+            guard storeIfNewer(key, record, store: &store) else { return }
             replyAfterPersist(.accepted(sequence: record.version.sequence), to: from, header, output: &output)
         case .copy(let key, let record):
-            storeIfNewer(key, record, store: &store)
+            guard storeIfNewer(key, record, store: &store) else { return }
             replyAfterPersist(.copied(key, record.version), to: from, header, output: &output)
         case .confirm(let round):
             // Says nothing about records: it need not wait for them, only for the promise it repeats.
@@ -93,7 +93,7 @@ extension PartitionMachine {
             case .found(let record):
                 replyAfterPersist(.known(round: round, key, record), to: from, header, output: &output)
             case .absent: replyAfterPersist(.known(round: round, key, nil), to: from, header, output: &output)
-            case .damaged: break  // neither present nor absent: no vote
+            case .damaged, .unreadable: break  // neither present nor absent: no vote
             }
         case .digest(let round):
             replyAfterPersist(.digested(round: round, store.digest), to: from, header, output: &output)
@@ -119,19 +119,42 @@ extension PartitionMachine {
         }
     }
 
-    /// Stores a record unless the same or a newer one is there. A damaged one is replaced: its version is unknown, and
-    /// a chosen newer one is on a quorum of others.
-    mutating func storeIfNewer<Store: ReplicaStore>(_ key: Key, _ record: Record, store: inout Store) {
+    /// Stores a record unless the same or a newer one is there, and returns whether one of them is: only then may this
+    /// node be counted.
+    ///
+    /// Stores tell versions without verifying them. So a version that is not older says nothing until the record was read:
+    /// damage may have made it up.
+    @discardableResult
+    mutating func storeIfNewer<Store: ReplicaStore>(_ key: Key, _ record: Record, store: inout Store) -> Bool {
         let held = store.version(of: key)
         switch held {
-        case .found(let have):
-            if record.version > have {
-                put(key, record, replacing: held, store: &store)
-            } else if record.version == have, case .damaged = store.record(of: key) {
-                put(key, record, replacing: held, store: &store)
-            }
-        case .absent, .damaged:
+        case .absent:
             put(key, record, replacing: held, store: &store)
+            return true
+        case .found(let have) where record.version > have:
+            put(key, record, replacing: held, store: &store)
+            return true
+        case .found, .damaged, .unreadable:
+            break
+        }
+        let kept: Found<Record> = if case .damaged = held { .damaged } else { store.record(of: key) }
+        switch kept {
+        case .found(let kept):
+            if record.version > kept.version { put(key, record, replacing: held, store: &store) }
+            return true
+        case .absent:
+            put(key, record, replacing: .absent, store: &store)
+            return true
+        case .unreadable:
+            return false
+        case .damaged:
+            // A record that is late must not take the place of a newer one of the same leader, which this node was counted
+            // for and which may be chosen by that. A later leader knows all that was chosen, without this node's answer.
+            if let newest = recent.newest(of: key), newest > record.version, newest.ballot >= state.promised {
+                return false
+            }
+            put(key, record, replacing: .damaged, store: &store)
+            return true
         }
     }
 

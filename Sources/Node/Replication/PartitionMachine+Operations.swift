@@ -174,6 +174,7 @@ extension PartitionMachine {
         case .found(let record): .found(record)
         case .absent: .found(nil)
         case .damaged: .damaged
+        case .unreadable: .unreadable
         }
     }
 
@@ -197,30 +198,47 @@ extension PartitionMachine {
     }
 
     mutating func cancel(_ id: UInt64, output: inout Output) {
-        guard let leadership else { return }
-        for position in leadership.head..<leadership.flights.count
-        where leadership.flights[position].operation == id && !leadership.flights[position].isChosen {
-            let flight = leadership.flights[position]
-            self.leadership?.flights[position].operation = nil
-            let outcome = Outcome.unknown(
-                acked: electorate.count(flight.acks), required: electorate.writeQuorum)
+        if let acks = leadership?.abandonFlight(of: id) {
+            let outcome = Outcome.unknown(acked: electorate.count(acks), required: electorate.writeQuorum)
             output.replies.append(Output.Reply(id: id, outcome: outcome))
-            return
+        } else if leadership?.remove(id) == true {
+            output.replies.append(Output.Reply(id: id, outcome: .refused(.timeout)))
         }
-        guard leadership.allWaiting.contains(where: { $0.id == id }) else { return }
-        self.leadership?.remove(id)
-        output.replies.append(Output.Reply(id: id, outcome: .refused(.timeout)))
     }
 }
 
 extension Leadership {
-    fileprivate mutating func remove(_ id: UInt64) {
-        waitingCount -= 1
-        confirming = confirming.dropFirst(confirmingHead).filter { $0.id != id }
-        confirmingHead = 0
-        barriers.removeAll { $0.id == id }
-        for key in parked.keys.filter({ key in parked[key]?.contains { $0.id == id } == true }) {
-            parked[key]?.removeAll { $0.id == id }
+    /// Lets go of the operation whose proposal is not chosen yet, and returns who has stored that; `nil` when there is none.
+    fileprivate mutating func abandonFlight(of id: UInt64) -> Electorate.Set? {
+        for position in head..<flights.count where flights[position].operation == id && !flights[position].isChosen {
+            flights[position].operation = nil
+            return flights[position].acks
         }
+        return nil
+    }
+
+    /// Lets go of an operation that waits; `false` when none of this number does.
+    fileprivate mutating func remove(_ id: UInt64) -> Bool {
+        if let index = confirming[confirmingHead...].firstIndex(where: { $0.id == id }) {
+            confirming.remove(at: index)
+        } else if let index = barriers.firstIndex(where: { $0.id == id }) {
+            barriers.remove(at: index)
+        } else if let key = parked.first(where: { $0.value.contains { $0.id == id } })?.key {
+            parked[key]?.removeAll { $0.id == id }
+            if parked[key]?.isEmpty == true {
+                parked[key] = nil
+                forgetQuery(key)
+            }
+        } else {
+            return false
+        }
+        waitingCount -= 1
+        return true
+    }
+
+    /// Nobody waits for the key any more: a member that can't answer would have it asked for ever.
+    private mutating func forgetQuery(_ key: Key) {
+        guard !damaged.contains(key), sync?.unsettled.contains(key) != true else { return }
+        queries[key] = nil
     }
 }

@@ -6,7 +6,9 @@ extension PartitionMachine {
         _ key: Key, _ record: Record, replacing held: Found<Version>, store: inout Store
     ) {
         recent.record(key, from: held.known, to: record.version)
-        store.put(key, record, replacing: held.value)
+        // Nobody writes an older version over a newer one: such a version was made up by damage, and never counted.
+        let old = held.value.flatMap { $0 <= record.version ? $0 : nil }
+        store.put(key, record, replacing: old)
     }
 
     mutating func purge<Store: ReplicaStore>(_ key: Key, replacing version: Version, store: inout Store) {

@@ -154,6 +154,9 @@ extension PartitionMachine {
         switch store.record(of: key) {
         case .found(let record): own = record
         case .absent: own = nil
+        case .unreadable:
+            suspect(key, of: 1 << Electorate.Set(member))
+            return 0
         case .damaged:
             damaged(key, now: now, store: &store, output: &output)
             suspect(key, of: 1 << Electorate.Set(member))

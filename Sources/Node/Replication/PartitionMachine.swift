@@ -27,6 +27,10 @@ public struct PartitionMachine: Sendable {
     /// Peers whose connection closed, ascending.
     var lost: [NodeID] = []
     var lastWishAt: UInt64
+    /// What this node is given to store may have to wait for long.
+    var diskIsFull = false
+    /// Until then this node keeps a lead that it would rather give away.
+    var keepsLeadUntil: UInt64 = 0
     /// Numbers the questions of recalls and walks.
     var lastWalkRound: UInt64 = 0
     /// Numbers the questions about single keys.
@@ -70,6 +74,10 @@ public struct PartitionMachine: Sendable {
             peerLost(node, now: now, store: &store, output: &output)
         case .peerBack(let node):
             peerBack(node, now: now)
+        case .damaged(let key):
+            foundDamaged(key, now: now, store: &store, output: &output)
+        case .disk(let isFull):
+            diskIsFull = isFull
         case .tick:
             tick(now: now, store: &store, output: &output)
         case .turnEnd:

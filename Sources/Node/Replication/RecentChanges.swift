@@ -57,6 +57,11 @@ struct RecentChanges: Sendable {
         mark = Mark(ballot: ballot, digest: digest)
     }
 
+    /// The newest version of the key that is remembered; `nil` when none is. O(capacity).
+    func newest(of key: Key) -> Version? {
+        (older + newer).lazy.filter { $0.key == key }.compactMap(\.after).max()
+    }
+
     /// Nothing is held any more.
     mutating func wipe() {
         self = RecentChanges(capacity: capacity)

@@ -63,7 +63,7 @@ extension Found<Version> {
         switch self {
         case .absent: nil
         case .found(let version): version
-        case .damaged: .zero
+        case .damaged, .unreadable: .zero
         }
     }
 }

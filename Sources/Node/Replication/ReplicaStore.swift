@@ -40,8 +40,18 @@ public protocol ReplicaStore {
 public enum Found<Value: Sendable>: Sendable {
     case absent
     case found(Value)
-    /// Something is stored but fails verification, or can't be read: it counts neither as present nor as absent.
+    /// Something is stored but fails verification: it counts neither as present nor as absent, and is replaced.
     case damaged
+    /// It can't be told at the moment what is stored, nor whether anything is: counts for nothing and stays.
+    case unreadable
+
+    /// Whether the store can say what it holds.
+    var isTold: Bool {
+        switch self {
+        case .absent, .found: true
+        case .damaged, .unreadable: false
+        }
+    }
 
     public var value: Value? {
         if case .found(let value) = self { value } else { nil }

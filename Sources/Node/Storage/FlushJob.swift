@@ -7,8 +7,8 @@ internal import KVProtocols
 /// everything above the old one, and replaying all of it in order ends in the same content.
 struct FlushJob: Sendable {
     let generation: OverlayGeneration
-    /// Of the touched partitions, as of `checkpoint.position`.
-    let digests: [Int: PartitionDigest]
+    /// Of the touched partitions, as of `checkpoint.position`; `nil`: to be computed when it is needed.
+    let digests: [Int: PartitionDigest?]
     let checkpoint: StorageCheckpoint
     let limits: Limits
 

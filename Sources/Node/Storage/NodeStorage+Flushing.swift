@@ -20,6 +20,11 @@ extension NodeStorage {
             journalDegradation = nil
         case .flushFailed(let error):
             flushDegradation = error
+        case .damagedState(let partition, _):
+            // The next start would end at it. What is in memory was verified when it was read, or was made here.
+            save(partition, state(of: partition))
+        case .damaged, .unreadable, .inconsistent, .scrubbed:
+            break  // what follows from it is the engine's business
         }
     }
 
@@ -28,6 +33,7 @@ extension NodeStorage {
         if nowMilliseconds == 0 { dirtySinceMilliseconds = now }
         nowMilliseconds = max(now, nowMilliseconds)
         startFlushIfDue()
+        pauseScrubIfBusy()
     }
 
     /// How long the flusher rests after a flush, as a multiple of what that took.
@@ -55,10 +61,14 @@ extension NodeStorage {
 
     /// Closes the active generation and makes it a job that ends at `appended`.
     func makeJob() -> FlushJob {
+        for index in doubtfulDigests.sorted() { settleDigest(of: index) }
         view.beginFlush()
         let generation = view.flushing
-        var digests: [Int: PartitionDigest] = [:]
-        for partition in generation.touched { digests[partition] = view.digests[partition] }
+        var digests: [Int: PartitionDigest?] = [:]
+        for partition in generation.touched {
+            digests.updateValue(
+                doubtfulDigests.contains(partition) ? nil : view.digests[partition], forKey: partition)
+        }
         return FlushJob(
             generation: generation, digests: digests,
             checkpoint: StorageCheckpoint(
@@ -71,6 +81,7 @@ extension NodeStorage {
     private func startPendingJob() {
         guard let job = pendingJob, job.checkpoint.position <= durable else { return }
         pendingJob = nil
+        flushSign.set(true)
         flusher.start(job)
     }
 
@@ -81,6 +92,7 @@ extension NodeStorage {
             nowMilliseconds + min(NodeStorage.restFactor * took, NodeStorage.longestRestMilliseconds)
         flusher.discard(view.endFlush())
         flushed = position
+        flushSign.set(false)
         flushDegradation = nil
         journal.release(upTo: position)
     }

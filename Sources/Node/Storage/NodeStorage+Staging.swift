@@ -9,7 +9,7 @@ extension NodeStorage {
     /// Stores the record, whatever was there before.
     ///
     /// `replacing` is what `version` says of the key; it keeps the digest right. When that throws `.damaged`, pass the version
-    /// if it is known from elsewhere, else `nil`, and call `recomputeDigest(of:)` afterwards. O(record).
+    /// if it is known from elsewhere, else `nil`, and call `doubtDigest(of:)` afterwards. O(record).
     public func put(_ partition: PartitionID, _ key: Key, _ record: Record, replacing old: Version?) {
         view.put(partition, key, record, replacing: old)
         stage { $0.append(put: partition, key, record) }
@@ -31,6 +31,7 @@ extension NodeStorage {
     /// O(overlaid keys of the partition).
     public func wipe(_ partition: PartitionID) {
         view.wipe(partition)
+        doubtfulDigests.remove(Int(partition.rawValue))
         stage { $0.append(wipe: partition) }
     }
 

@@ -8,6 +8,7 @@ extension NodeStorage {
     ///   and what was never acknowledged (`durable`) may be lost.
     public func stop() throws(StorageError) {
         guard !isStopped else { return }
+        scrub?.finish()
         var first = failure
         if first == nil { first = attempt { () throws(StorageError) in try flushEverything() } }
         isStopped = true
@@ -29,6 +30,7 @@ extension NodeStorage {
     func abandon() {
         guard !isStopped else { return }
         isStopped = true
+        scrub?.finish()
         // Whatever fails from here on fails as it would in a crash.
         _ = attempt { () throws(StorageError) in _ = try flusher.finish(abandoning: true) }
         _ = attempt { () throws(StorageError) in try journal.finish(applied: nil) }

@@ -2,7 +2,7 @@ public import KVProtocols
 
 /// A node's store: a journal in front, an overlay in memory, a backend behind.
 ///
-/// **Threads:** confined to the engine's thread. Two threads of its own, the journal's and the flusher's, report through
+/// **Threads:** confined to the engine's thread. Threads of its own, the journal's, the flusher's and the scrub's, report through
 /// `notify`, which must not block; the engine calls `handle` with each event, in the order of each thread.
 /// **Visibility:** what is staged is seen by every later read at once. **Durability:** an entry is durable once `durable`
 /// has reached the value that `appended` had after staging it; entries become durable in the order in which they
@@ -12,7 +12,8 @@ public import KVProtocols
 public final class NodeStorage {
     /// Sizes and times; the defaults fit a node of a cluster.
     public struct Settings: Sendable {
-        /// The cluster's id: the key of the digests' hash. When it differs from the last time, digests are computed anew.
+        /// The key of the digests' hash, made from the cluster's name: the same on every node. When it differs from the last
+        /// time, digests are computed anew.
         public var seed: UInt64
         /// Size of a journal segment. Two or more exist at any time.
         public var segmentBytes: Int
@@ -26,11 +27,15 @@ public final class NodeStorage {
         public var flushBytes: Int
         /// How long the journal and the flusher wait before they try a full disk again, in milliseconds.
         public var retryMilliseconds: Int
+        /// How much the scrub reads of the backend, in bytes per second, where a record counts 8 KiB more than it has. 0: no scrub.
+        public var scrubBytesPerSecond: Int
+        /// How long after the beginning of one pass over the backend the next one begins, at the earliest, in milliseconds.
+        public var scrubPassMilliseconds: UInt64
 
         public init(
             seed: UInt64, segmentBytes: Int = 64 << 20, overlayLimitBytes: Int = 64 << 20,
             flushDelayMilliseconds: UInt64 = 50, flushOperations: Int = 20_000, flushBytes: Int = 16 << 20,
-            retryMilliseconds: Int = 200
+            retryMilliseconds: Int = 200, scrubBytesPerSecond: Int = 0, scrubPassMilliseconds: UInt64 = 30_000
         ) {
             self.seed = seed
             self.segmentBytes = segmentBytes
@@ -39,6 +44,8 @@ public final class NodeStorage {
             self.flushOperations = flushOperations
             self.flushBytes = flushBytes
             self.retryMilliseconds = retryMilliseconds
+            self.scrubBytesPerSecond = scrubBytesPerSecond
+            self.scrubPassMilliseconds = scrubPassMilliseconds
         }
     }
 
@@ -48,6 +55,11 @@ public final class NodeStorage {
     let view: StorageView
     let journal: JournalThread
     let flusher: FlusherThread
+    /// `nil` when nothing is scrubbed.
+    let scrub: ScrubThread?
+    /// Up from before a flush until after it, and while the backend has only a part of one, from before a crash.
+    let flushSign: FlushSign
+    var isScrubPaused = false
 
     /// Frames that are complete but not yet submitted, and the one that takes entries.
     var sealed: [JournalFrame] = []
@@ -77,6 +89,8 @@ public final class NodeStorage {
     /// When the backend was last to be asked for its figures.
     private var measuredMilliseconds: UInt64 = 0
     var isStopped = false
+    /// Partitions whose digest is computed anew before anybody sees it.
+    var doubtfulDigests: Set<Int> = []
 
     /// Opens the storage in `folder`: reads the backend's metadata and replays the journal. The backend was opened in the
     /// same folder and belongs to this storage from here on.
@@ -119,6 +133,16 @@ public final class NodeStorage {
             try journal.finish(applied: nil)
             throw error
         }
+        flushSign = FlushSign(!view.active.isEmpty)
+        do {
+            scrub = try NodeStorage.makeScrub(
+                backend, partitions: partitions, settings: settings, sign: flushSign, driver: driver,
+                notify: notify)
+        } catch {
+            _ = try flusher.finish(abandoning: true)
+            try journal.finish(applied: nil)
+            throw error
+        }
         journal.release(upTo: flushed)
     }
 
@@ -134,16 +158,27 @@ public final class NodeStorage {
         view.states[Int(partition.rawValue)]
     }
 
-    /// The digest of what reads see of the partition. O(1).
+    /// The digest of what reads see of the partition. O(1), but O(keys of the partition) once after `doubtDigest`.
     public func digest(of partition: PartitionID) -> PartitionDigest {
-        view.digests[Int(partition.rawValue)]
+        settleDigest(of: Int(partition.rawValue))
+        return view.digests[Int(partition.rawValue)]
     }
 
-    /// Computes the digest anew from the stored versions: after a record was replaced whose version could not be read.
-    /// O(keys of the partition). Records whose header is damaged don't count.
-    /// - Throws: what the backend's scan throws.
-    public func recomputeDigest(of partition: PartitionID) throws(StorageError) {
-        try view.recomputeDigest(of: partition)
+    /// Says that a record was replaced whose version could not be read. The digest is computed anew from the stored
+    /// versions before it is told or stored the next time: however many records were, once. Until the partition can be
+    /// read, it differs from everybody's. O(1).
+    public func doubtDigest(of partition: PartitionID) {
+        doubtfulDigests.insert(Int(partition.rawValue))
+    }
+
+    func settleDigest(of index: Int) {
+        guard doubtfulDigests.contains(index) else { return }
+        do {
+            try view.recomputeDigest(of: PartitionID(UInt16(index)))
+            doubtfulDigests.remove(index)
+        } catch {
+            // It stays doubtful; that the partition can't be read shows in its reads and walks.
+        }
     }
 
     // MARK: Reads
@@ -175,13 +210,17 @@ public final class NodeStorage {
     /// Estimated memory of everything that the backend lacks.
     public var overlayBytes: Int { view.overlayBytes }
 
-    /// The configured size of the overlay.
-    public var overlayLimitBytes: Int { settings.overlayLimitBytes }
-
     /// Whether clients' writes should wait: the overlay is at its limit, or one key is rewritten so often that the journal
     /// grows far beyond it.
     public var isOverLimit: Bool {
-        view.overlayBytes > settings.overlayLimitBytes || view.journalBytes / 4 > settings.overlayLimitBytes
+        isOver(settings.overlayLimitBytes)
+    }
+
+    /// Whether peers' records should wait too: twice as much as clients may fill, in memory or in the journal's queue.
+    public var isFarOverLimit: Bool { isOver(2 * settings.overlayLimitBytes) }
+
+    private func isOver(_ limit: Int) -> Bool {
+        view.overlayBytes > limit || view.journalBytes / 4 > limit
     }
 
     /// O(1), but for the first call, which asks the backend: its own figures are of the last time that it was asked, on the
@@ -195,6 +234,7 @@ public final class NodeStorage {
             backend: try flusher.statistics(refreshing: isDue), overlayEntries: view.overlayEntries,
             overlayBytes: view.overlayBytes,
             journalSegments: figures.segments, journalBytes: figures.bytes, journalSyncs: figures.syncs,
-            flushes: flusher.flushes, appended: appended, durable: durable, flushed: flushed)
+            flushes: flusher.flushes, appended: appended, durable: durable, flushed: flushed,
+            scrub: scrub?.figures ?? ScrubFigures())
     }
 }

@@ -22,4 +22,6 @@ public struct StorageStatistics: Hashable, Sendable {
     public var durable: UInt64
     /// Position up to which the backend has everything.
     public var flushed: UInt64
+    /// All zero when nothing is scrubbed.
+    public var scrub: ScrubFigures
 }

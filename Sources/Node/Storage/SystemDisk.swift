@@ -144,7 +144,8 @@ private final class SystemFile: StorageFile, @unchecked Sendable {
 
 /// A file held with `flock` that contains the holder's process id.
 ///
-/// `@unchecked Sendable`: `descriptor` changes only in `release`, which the owner calls once, at the end.
+/// `@unchecked Sendable`: `descriptor` changes only in `release`, whose calls follow one another: when the storage stops,
+/// then from `deinit`, when nobody else has the object. All but the first do nothing.
 private final class SystemLock: StorageLock, @unchecked Sendable {
     private var descriptor: Int32
 

@@ -22,8 +22,9 @@ public enum PeerRequest: Hashable, Sendable {
 
 public enum PeerReply: Hashable, Sendable {
     case outcome(Outcome)
-    /// `unable` are the partitions asked for that this node does not lead; `isLast` when no key follows the last entry.
-    case list([KeyRecord], isLast: Bool, unable: [PartitionID])
+    /// `unable` are the partitions asked for that this node does not lead. Keys may follow behind `reach`, up to which
+    /// everything was looked at; `nil` when none does. It may lie behind the last entry, and there may be no entry.
+    case list([KeyRecord], reach: Key?, unable: [PartitionID])
     case replica(ReplicaAnswer)
 }
 

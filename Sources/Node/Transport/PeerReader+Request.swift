@@ -35,13 +35,13 @@ extension PeerReader {
 
     /// The records are not verified: without values their checksums can't match.
     private mutating func list() throws(PeerCodecError) -> PeerReply {
-        let isLast = try flag()
+        let reach = try optionalKey()
         let unable = try partitions()
         let count = try count(of: 3 + RecordHeader.length)
         var entries: [KeyRecord] = []
         entries.reserveCapacity(count)
         for _ in 0..<count { entries.append(KeyRecord(key: try key(), record: try record())) }
-        return .list(entries, isLast: isLast, unable: unable)
+        return .list(entries, reach: reach, unable: unable)
     }
 
     private mutating func replicaAnswer() throws(PeerCodecError) -> ReplicaAnswer {

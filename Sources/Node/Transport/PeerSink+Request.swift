@@ -34,10 +34,10 @@ extension PeerSink {
             put(PeerTag.replyOutcome.rawValue)
             put(id)
             put(outcome)
-        case .list(let entries, let isLast, let unable):
+        case .list(let entries, let reach, let unable):
             put(PeerTag.replyList.rawValue)
             put(id)
-            put(isLast)
+            put(reach)
             put(unable)
             put(count: entries.count)
             for entry in entries {

@@ -2,6 +2,7 @@ import KVBackends
 import KVConfiguration
 import KVController
 import KVControllerHTTP
+import KVHTTP
 import KVProtocols
 import KVStorage
 import Logging
@@ -37,6 +38,7 @@ struct ControllerProcess {
     private func makeServer(_ controller: Controller, _ loops: any EventLoopGroup) -> ControllerHTTPServer {
         ControllerHTTPServer(
             service: controller, host: cluster.controller.listen.host, port: cluster.controller.listen.port,
+            hosts: AcceptedHosts(cluster.acceptedHosts),
             maximumBodyLength: cluster.nodes.map(\.limits.maxBodyBytes).max() ?? 0, eventLoopGroup: loops,
             logger: logger,
             onBound: { [logger, configuration = cluster.controller] _ in

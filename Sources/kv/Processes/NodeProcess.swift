@@ -73,8 +73,9 @@ struct NodeProcess {
 
     private func makeServer(_ node: Node, _ loops: any EventLoopGroup) -> NodeHTTPServer {
         NodeHTTPServer(
-            service: node, host: configuration.listen.host, port: configuration.listen.port, eventLoopGroup: loops,
-            logger: logger,
+            service: node, host: configuration.listen.host, port: configuration.listen.port,
+            hosts: AcceptedHosts(cluster.acceptedHosts), maximumBodyLength: configuration.limits.maxBodyBytes,
+            eventLoopGroup: loops, logger: logger,
             onBound: { [logger, configuration] _ in
                 logger.notice(
                     "the node listens",
@@ -99,6 +100,7 @@ struct NodeProcess {
     private var storageSettings: NodeStorage.Settings {
         NodeStorage.Settings(
             seed: settings.digestSeed, segmentBytes: configuration.limits.journalSegmentBytes,
-            overlayLimitBytes: configuration.limits.overlayBytes)
+            overlayLimitBytes: configuration.limits.overlayBytes,
+            scrubBytesPerSecond: configuration.limits.scrubBytesPerSecond)
     }
 }

@@ -29,7 +29,7 @@ enum ServerProcess {
                 services: [.init(service: CoreService(work: core)), .init(service: http)],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         if stopOnEndOfInput {
-            watchStandardInput { Task { await group.triggerGracefulShutdown() } }
+            try watchStandardInput { Task { await group.triggerGracefulShutdown() } }
         }
         try await group.run()
     }
@@ -57,8 +57,8 @@ enum ServerProcess {
     }
 
     /// Calls `atEnd` when the other end of standard input is closed, which also happens when the parent dies.
-    private static func watchStandardInput(_ atEnd: @escaping @Sendable () -> Void) {
-        BlockingThread.start(name: "kv-stdin") {
+    private static func watchStandardInput(_ atEnd: @escaping @Sendable () -> Void) throws(CommandFailure) {
+        try BlockingThread.start(name: "kv-stdin") {
             var byte: UInt8 = 0
             while true {
                 let count = read(STDIN_FILENO, &byte, 1)

@@ -13,7 +13,8 @@ enum BlockingThread {
 
     /// Runs `work` on a thread of its own, detached.
     /// - Parameter name: what it does, for the message when the system has no thread left.
-    static func start(name: String, _ work: @escaping @Sendable () -> Void) {
+    /// - Throws: `CommandFailure` when it has none; `work` is then dropped.
+    static func start(name: String, _ work: @escaping @Sendable () -> Void) throws(CommandFailure) {
         let body = Unmanaged.passRetained(Body(work))
         #if canImport(Glibc)
         var thread = pthread_t()
@@ -23,7 +24,7 @@ enum BlockingThread {
         let result = pthread_create(&thread, nil, BlockingThread.run, body.toOpaque())
         guard result == 0 else {
             body.release()
-            preconditionFailure("no thread for \(name): \(String(cString: strerror(result)))")
+            throw CommandFailure(.error, "no thread for \(name): \(String(cString: strerror(result)))")
         }
         #if canImport(Glibc)
         pthread_detach(thread)

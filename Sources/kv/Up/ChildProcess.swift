@@ -39,7 +39,7 @@ final class ChildProcess: Sendable {
 
     /// Starts `executable` with `arguments`.
     /// - Parameter onLine: is called with every line of its standard error (output goes there too), on a thread of its own, in order.
-    /// - Throws: `CommandFailure` when the system has no process, or no pipe, for it.
+    /// - Throws: `CommandFailure` when the system has no process, thread or pipe for it.
     init(
         executable: String, arguments: [String], onLine: @escaping @Sendable (Substring) -> Void
     ) throws(CommandFailure) {
@@ -47,10 +47,18 @@ final class ChildProcess: Sendable {
         let output = started.output
         processID = started.process
         state = Mutex(State(process: started.process, input: started.input))
-        BlockingThread.start(name: "kv-child") { [self] in
-            ChildProcess.readLines(output, onLine)
+        do throws(CommandFailure) {
+            try BlockingThread.start(name: "kv-child") { [self] in
+                ChildProcess.readLines(output, onLine)
+                close(output)
+                reap()
+            }
+        } catch {
+            // Nobody would read what it says, or take note of its end.
+            destroy()
             close(output)
             reap()
+            throw error
         }
     }
 

@@ -1,26 +1,10 @@
 import KVConfiguration
-import Logging
 import ServiceLifecycle
-import Synchronization
-
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
 
 /// Runs the processes of a cluster: starts the controller, then the nodes; starts again what died; stops the nodes,
 /// then the controller.
 final class ClusterSupervisor: Service {
-    /// A process that has not stopped by itself after this is killed.
-    static let patience = Duration.seconds(20)
-
-    /// One process: its name for people, what it runs, where its log goes.
-    struct Member: Hashable {
-        var name: String
-        var arguments: [String]
-        var logPath: String
-    }
+    typealias Member = ProcessKeeper.Member
 
     let cluster: ClusterConfiguration
     let controller: Member
@@ -88,52 +72,10 @@ final class ClusterSupervisor: Service {
     /// Keeps one process running until cancelled.
     /// - Parameter mayStop: returns when the process may be told to stop.
     private func supervise(_ member: Member, mayStop: @escaping @Sendable () async -> Void) async throws {
-        let log = Mutex(try LogFile(path: member.logPath))
-        let lastWords = Mutex("")
-        var backOff = BackOff()
-        while !Task.isCancelled {
-            let started = ContinuousClock.now
-            let child = try ChildProcess(executable: executable, arguments: member.arguments) { [self] line in
-                log.withLock { $0.append(line) }
-                if let level = LogLine.level(of: line), level < .warning { return }
-                lastWords.withLock { $0 = String(line) }
-                show(member.name, String(line))
-            }
-            let ending = await wait(for: child, mayStop)
-            if Task.isCancelled {
-                // The signal alone ends a process that is not yet up, and has nothing to stop.
-                if ending != .status(0), ending != .signal(SIGTERM) {
-                    show(member.name, "did not stop cleanly: it \(ending)")
-                }
-                return
-            }
-            guard watcher.wasHealthy else {
-                throw CommandFailure(.error, "\(member.name) could not start: it \(ending)")
-            }
-            guard restarts else { return show(member.name, "\(ending); it is not started again (--no-restart)") }
-            let delay = backOff.delay(afterRunning: ContinuousClock.now - started)
-            show(member.name, "\(ending); it is started again in \(delay.milliseconds) ms")
-            do { try await Task.sleep(for: delay) } catch { return }
-        }
-    }
-
-    private func wait(
-        for child: ChildProcess, _ mayStop: @escaping @Sendable () async -> Void
-    ) async -> ChildProcess.Ending {
-        let impatience = Mutex<Task<Void, Never>?>(nil)
-        let ending = await withTaskCancellationHandler {
-            await child.ending
-        } onCancel: {
-            let task = Task {
-                await mayStop()
-                child.stop()
-                do { try await Task.sleep(for: ClusterSupervisor.patience) } catch { return }
-                child.destroy()
-            }
-            impatience.withLock { $0 = task }
-        }
-        impatience.withLock { $0?.cancel() }
-        return ending
+        let keeper = ProcessKeeper(
+            member: member, executable: executable, restarts: restarts, wasHealthy: { [watcher] in watcher.wasHealthy },
+            show: { [self] in show(member.name, $0) })
+        try await keeper.run(mayStop: mayStop)
     }
 
     /// A line about, or of, a process for the person at the terminal.
