@@ -10,7 +10,8 @@ import Testing
 @Suite struct SavedMapTests {
     @Test(arguments: [1, 64, 16_384]) func `a map of any size is kept, replaced and forgotten`(partitions: Int) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "kv-map-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? FileManager.default.removeItem(at: folder) }
         let backend = try MemoryBackend.factory.open(
             BackendContext(path: folder.path, partitions: partitions, options: ["allow_volatile": .boolean(true)]))

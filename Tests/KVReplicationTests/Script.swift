@@ -133,7 +133,7 @@ final class Script {
     func handOver(to number: UInt32) {
         guard let state = machines[NodeID(number)]?.state else { return }
         let header = Header(epoch: state.configuration.epoch, ballot: state.promised, purgeEpoch: state.purgeEpoch)
-        step(NodeID(number), .message(from: NodeID(number), header, .handOver))
+        step(NodeID(number), .message(from: state.promised.node, header, .handOver))
         settle()
     }
 
