@@ -45,6 +45,31 @@ import Testing
         try await cluster.end(members)
     }
 
+    @Test func aListingOfLargeValuesTakesSeveralPages() async throws {
+        let cluster = try TestCluster()
+        let members = try cluster.startAll()
+        let large = String(repeating: "x", count: 1 << 20)
+        for index in 0..<9 {
+            let answer = try await put(members[index % 4].node, "large\(index)", large)
+            #expect(isWritten(answer), "\(answer.outcome)")
+        }
+        var seen: [String] = []
+        var pages = 0
+        var after: Key?
+        repeat {
+            let page = await members[0].node.list(
+                ListRequest(prefix: Array("large".utf8), after: after, limit: 100, values: true, localOnly: false))
+            #expect(page.incomplete.isEmpty)
+            #expect(page.entries.reduce(0) { $0 + ($1.record.value?.count ?? 0) } <= PageBounds.valueBytes)
+            seen += page.entries.map(\.key.description)
+            pages += 1
+            after = page.reach
+        } while after != nil && pages < 20
+        #expect(seen == (0..<9).map { "large\($0)" })
+        #expect(pages >= 3)
+        try await cluster.end(members)
+    }
+
     @Test func aLostNodeIsReplacedAndNothingAcknowledgedIsLost() async throws {
         let cluster = try TestCluster()
         var members = try cluster.startAll()
