@@ -168,7 +168,8 @@ struct RandomMessages {
                 let key = self.key()
                 return KeyRecord(key: key, record: record(key))
             }
-            return .list(entries, reach: flag() ? self.key() : nil, unable: (0..<number(below: 5)).map { _ in partition() })
+            let reach = flag() ? self.key() : nil
+            return .list(entries, reach: reach, unable: (0..<number(below: 5)).map { _ in partition() })
         case 15: return .replica(.holds(record(key), isLeader: flag()))
         case 16: return .replica(.missing(isLeader: flag()))
         default: return .replica(.damaged(isLeader: flag()))
