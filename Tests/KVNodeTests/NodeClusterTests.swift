@@ -45,6 +45,19 @@ import Testing
         try await cluster.end(members)
     }
 
+    @Test func aNodeThatStoppedSaysThatItsListingsAreIncomplete() async throws {
+        let cluster = try TestCluster()
+        let members = try cluster.startAll()
+        try await cluster.stop(members[0])
+        for localOnly in [true, false] {
+            let page = await members[0].node.list(
+                ListRequest(prefix: [], after: nil, limit: 10, values: false, localOnly: localOnly))
+            #expect(page.entries.isEmpty)
+            #expect(page.incomplete.count == TestCluster.partitions, "local only: \(localOnly)")
+        }
+        try await cluster.end(Array(members.dropFirst()))
+    }
+
     @Test func aListingOfLargeValuesTakesSeveralPages() async throws {
         let cluster = try TestCluster()
         let members = try cluster.startAll()

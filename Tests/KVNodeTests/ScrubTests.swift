@@ -153,7 +153,7 @@ import Testing
         #expect(store.digest.differing(from: before) == bucket)
         let page = try #require(store.walk(buckets: .max, after: nil))
         #expect(page.entries.filter { $0.version == .zero }.map(\.key) == [key])
-        store.put(key, Fixture.record(key, sequence), replacing: nil)
+        store.put(key, Fixture.record(key, sequence), replacing: .damaged)
         #expect(store.record(of: key).value == Fixture.record(key, sequence))
         #expect(store.damaged.keys.isEmpty)
         #expect(store.replacedDamaged == 1)
@@ -175,7 +175,7 @@ import Testing
         var store = PartitionStore(partition: fixture.partition, storage: fixture.storage)
         let before = store.digest
         _ = store.damaged.insert(key)
-        store.put(key, Fixture.record(key, 5), replacing: nil)
+        store.put(key, Fixture.record(key, 5), replacing: .damaged)
         #expect(store.digest == before)
         #expect(store.record(of: key).value == Fixture.record(key, 5))
         try fixture.end()

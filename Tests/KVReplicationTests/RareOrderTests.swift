@@ -113,6 +113,37 @@ import Testing
         #expect(script.answers[barrier] == nil)
     }
 
+    /// A peer that is broken, or hostile, names numbers that no cluster reaches: one more than those is no number.
+    @Test func numbersThatNoClusterReachesAreIgnored() throws {
+        let script = Script()
+        script.elect()
+        let state = try #require(script.machines[NodeID(1)]?.state)
+        let highest = Ballot(counter: .max, node: NodeID(2))
+        let rejection = Rejection(
+            reason: .purgeEpoch, promised: highest, epoch: state.configuration.epoch, purgeEpoch: .max)
+        let epoch = state.configuration.epoch
+        for (ballot, purgeEpoch) in [(highest, 0), (state.promised, .max), (state.promised, 0)] as [(Ballot, UInt64)] {
+            let header = Header(epoch: epoch, ballot: ballot, purgeEpoch: purgeEpoch)
+            for message in [
+                .canvass(state.configuration, polite: false), .prepare(state.configuration, polite: false),
+                .confirm(round: .max), .confirmed(round: .max), .accepted(sequence: .max), .rejected(rejection),
+                .handOver,
+                .resigned,
+            ] as [Message] {
+                for node in script.nodes { script.step(node, .message(from: NodeID(2), header, message)) }
+            }
+        }
+        script.crash(NodeID(1))
+        script.run(milliseconds: 3_000)
+        script.start(NodeID(1))
+        script.run(milliseconds: 3_000)
+        #expect(script.ask(.put(x, "a"))?.version != nil)
+        #expect(script.ask(.delete(x, .none))?.version != nil)
+        script.run(milliseconds: 5_000)
+        #expect(script.record(x, on: 1) == nil, "the tombstone is purged, under the next purge epoch")
+        #expect(script.ask(.put(x, "b"))?.version != nil)
+    }
+
     /// One of the two that hold the newest record can't read it, the other one is away: the older record that the third
     /// one holds must not be taken for the newest.
     @Test func aDamagedRecordHasNoVoteInAWalk() {

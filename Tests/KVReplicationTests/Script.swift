@@ -19,7 +19,7 @@ final class Script {
     var loses: (Parcel) -> Bool = { _ in false }
     /// Nodes whose disk does not finish: what waits for it is kept.
     var stuckDisks: Set<NodeID> = []
-    private var held: [NodeID: [Outgoing]] = [:]
+    private(set) var held: [NodeID: [Outgoing]] = [:]
     private var nextOperation: UInt64 = 0
     let policy: ReplicationPolicy
     let settings: MachineSettings

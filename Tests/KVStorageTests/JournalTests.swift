@@ -196,6 +196,29 @@ import Testing
         #expect(journal.durable == 0)
     }
 
+    @Test func `a segment whose number has no successor is damage`() throws {
+        let files = SimulatedDisk.withJournal()
+        let journal = try Self.open(files)
+        try Self.write(journal, Self.frames(from: 1, [2]))
+        try files.journal.rename("segment-\(hexadecimal(UInt64(1)))", to: "segment-ffffffffffffffff")
+        #expect { try Self.recover(files) } throws: { ($0 as? StorageError)?.code == .damaged }
+    }
+
+    @Test(arguments: [0, .max] as [UInt64]) func `a header with a number that no journal has is damage`(
+        number: UInt64
+    ) throws {
+        for header in [
+            SegmentHeader(folder: 7, number: number, firstPosition: 1, length: Self.segmentBytes),
+            SegmentHeader(folder: 7, number: 1, firstPosition: number, length: Self.segmentBytes),
+        ] {
+            let files = SimulatedDisk.withJournal()
+            let journal = try Self.open(files)
+            try Self.write(journal, Self.frames(from: 1, [2]))
+            files.damageSegment(1) { $0.replaceSubrange(0..<SegmentHeader.length, with: header.bytes) }
+            #expect { try Self.recover(files) } throws: { ($0 as? StorageError)?.code == .damaged }
+        }
+    }
+
     @Test func `arbitrary bytes in a segment never trap`() throws {
         for seed in 0..<200 {
             var randomness = Randomness(UInt64(seed))

@@ -74,13 +74,12 @@ public struct SimulatedStore: ReplicaStore {
         return slot.damage == nil ? .found(slot.record) : .damaged
     }
 
-    public mutating func put(_ key: Key, _ record: Record, replacing: Version?) {
-        let before = visible.slots[key]
+    public mutating func put(_ key: Key, _ record: Record, replacing: Found<Version>) {
         stage(.put(key, record))
-        if before?.damage == .whole || replacing == nil && before != nil {
-            digest = recomputedDigest
-        } else {
-            digest.update(key, from: replacing, to: record.version, seed: Self.digestSeed)
+        switch replacing {
+        case .found(let old): digest.update(key, from: old, to: record.version, seed: Self.digestSeed)
+        case .absent: digest.update(key, from: nil, to: record.version, seed: Self.digestSeed)
+        case .damaged, .unreadable: digest = recomputedDigest
         }
     }
 

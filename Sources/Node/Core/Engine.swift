@@ -68,6 +68,8 @@ final class Engine {
     var leaderHints: [NodeID?]
     var counters = EngineCounters()
     var durabilityWaiters: [(position: UInt64, completion: @Sendable (Bool) -> Void)] = []
+    /// Until the node is told to stop.
+    private var waitsForDurability = true
     var isStopped = false
     var lastScrub: ScrubPass?
     private var isDegradationLogged = false
@@ -103,7 +105,9 @@ final class Engine {
         settle()
         storage.commit()
         flushOutbox()
-        while let first = durabilityWaiters.first, first.position <= storage.durable || storage.failure != nil {
+        while let first = durabilityWaiters.first,
+            first.position <= storage.durable || storage.failure != nil || !waitsForDurability
+        {
             durabilityWaiters.removeFirst()
             first.completion(first.position <= storage.durable)
         }
@@ -166,6 +170,8 @@ final class Engine {
             completion(self.identity)
         case .whenDurable(let completion):
             durabilityWaiters.append((storage.appended, completion))
+        case .stopWaiting:
+            waitsForDurability = false
         case .distrust(let node, let partitions):
             for partition in partitions { distrust(node, partition) }
         case .report(let completion):

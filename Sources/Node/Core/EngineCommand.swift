@@ -17,6 +17,8 @@ enum EngineCommand: Sendable {
     case identity(NodeIdentity, completion: @Sendable (NodeIdentity) -> Void)
     /// Called once all that was staged before is on the disk; with `false` when it never will be.
     case whenDurable(completion: @Sendable (Bool) -> Void)
+    /// The node is told to stop: what waits to become durable is given up, now and from now on.
+    case stopWaiting
     /// This node was asked for partitions that it does not lead, or gave no answer.
     case distrust(NodeID, [PartitionID])
     case report(completion: @Sendable (EngineReport) -> Void)

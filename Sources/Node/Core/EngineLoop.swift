@@ -110,11 +110,16 @@ final class EngineLoop: @unchecked Sendable {
         }
     }
 
-    /// Waits until all that was staged before is on the disk. `false` when it never will be.
+    /// Waits until all that was staged before is on the disk, which a full disk may keep from coming true for hours.
+    /// `false` when it never will be, and when the task is cancelled: its node stops, and nobody need wait any more.
     func durable() async -> Bool {
-        await withCheckedContinuation { continuation in
-            let taken = put(.whenDurable { continuation.resume(returning: $0) })
-            if !taken { continuation.resume(returning: false) }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let taken = put(.whenDurable { continuation.resume(returning: $0) })
+                if !taken { continuation.resume(returning: false) }
+            }
+        } onCancel: {
+            put(.stopWaiting)
         }
     }
 
@@ -139,14 +144,12 @@ extension Engine {
                 completion(Answer(outcome: .refused(.failed), leader: nil))
             case .ask(_, _, _, let completion): completion(nil)
             case .read(_, _, let completion): completion(.failure(EngineLoop.stopped))
-            case .listLocally(_, let completion):
-                let all = (0..<settings.partitions).map { PartitionID(UInt16($0)) }
-                completion(ListReply(entries: [], reach: nil, incomplete: all))
+            case .listLocally(_, let completion): completion(.nothing(of: settings.partitions))
             case .identity(_, let completion): completion(identity)
             case .whenDurable(let completion): completion(false)
             case .report(let completion): completion(report())
             case .stop(let completion): completion(nil)
-            case .peer, .storage, .map, .refusal, .distrust: break
+            case .peer, .storage, .map, .refusal, .distrust, .stopWaiting: break
             }
         }
         for ask in asked.values { ask.completion(nil) }

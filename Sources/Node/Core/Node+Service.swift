@@ -23,7 +23,7 @@ extension Node: NodeService {
 
     public func list(_ request: ListRequest) async -> ListReply {
         if request.localOnly {
-            return await engine.listLocally(request) ?? ListReply(entries: [], reach: nil, incomplete: [])
+            return await engine.listLocally(request) ?? .nothing(of: settings.partitions)
         }
         let deadline = Clocks.monotonicMilliseconds() + Self.questionMilliseconds
         var todo = (0..<settings.partitions).map { PartitionID(UInt16($0)) }

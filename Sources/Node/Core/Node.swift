@@ -93,7 +93,11 @@ public final class Node: Sendable {
     public func run() async throws {
         // Nobody may hear of this boot before it is on the disk: it tells a rolled-back folder.
         guard await engine.durable() else {
-            _ = await engine.stop()
+            let error = await engine.stop()
+            if Task.isCancelled {
+                if let error { throw error }
+                return
+            }
             throw StorageError(.poisoned, "the journal can't be written; see the log for the cause")
         }
         await introduce()

@@ -93,6 +93,11 @@ public struct ListReply: Hashable, Sendable {
         self.reach = reach
         self.incomplete = incomplete
     }
+
+    /// The answer of who can say nothing about any partition.
+    static func nothing(of partitions: Int) -> ListReply {
+        ListReply(entries: [], reach: nil, incomplete: (0..<partitions).map { PartitionID(UInt16($0)) })
+    }
 }
 
 public struct ReplicasReply: Hashable, Sendable {

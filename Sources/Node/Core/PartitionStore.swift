@@ -52,21 +52,27 @@ struct PartitionStore: ReplicaStore {
         }
     }
 
-    mutating func put(_ key: Key, _ record: Record, replacing old: Version?) {
-        var old = old
-        if old == nil {
-            _ = damaged.remove(key)
-            switch version(of: key) {
-            case .absent:
-                break
-            case .found(record.version):
-                // A damaged header does not happen to show the version that the others have: the digest has it too.
-                old = record.version
-                replacedDamaged += 1
-            case .found, .damaged, .unreadable:
-                storage.doubtDigest(of: partition)
-                replacedDamaged += 1
-            }
+    mutating func put(_ key: Key, _ record: Record, replacing held: Found<Version>) {
+        switch held {
+        case .found(let old): storage.put(partition, key, record, replacing: old)
+        case .absent: storage.put(partition, key, record, replacing: nil)
+        case .damaged, .unreadable: replaceDamaged(key, record)
+        }
+    }
+
+    private mutating func replaceDamaged(_ key: Key, _ record: Record) {
+        _ = damaged.remove(key)
+        var old: Version?
+        switch version(of: key) {
+        case .absent:
+            break
+        case .found(record.version):
+            // A damaged header does not happen to show the version that the others have: the digest has it too.
+            old = record.version
+            replacedDamaged += 1
+        case .found, .damaged, .unreadable:
+            storage.doubtDigest(of: partition)
+            replacedDamaged += 1
         }
         storage.put(partition, key, record, replacing: old)
     }

@@ -40,6 +40,8 @@ struct Leadership: Sendable {
 
     let ballot: Ballot
     let since: UInt64
+    /// The confirmation that those who could lead in this node's place are asked for, and when it was asked.
+    var succession: (round: UInt64, at: UInt64)?
     /// This node's bit.
     let mine: Electorate.Set
     var closing: Closing?

@@ -237,14 +237,26 @@ extension PartitionMachine {
 
     /// A leader whose disk is full must refuse writes that a quorum of others could store: it hands over to the first of
     /// them that holds everything. Now and then only, as their disks may be full too.
+    ///
+    /// The others must be a quorum that is there at this moment: this node can promise nobody anything while its disk is
+    /// full, so what it gives away to fewer nobody could lead, and not even reads would be answered.
     mutating func handOverIfFull(now: UInt64) {
         guard diskIsFull, now >= keepsLeadUntil, !state.configuration.isJoint, let leadership, leadership.isComplete,
             leadership.closing == nil
         else { return }
-        let reachable = reachable
+        guard let asked = leadership.succession, now < asked.at + 2 * settings.beacon else {
+            let round = roundToCome()
+            self.leadership?.succession = (round, at: now)
+            return
+        }
+        var others: Electorate.Set = 0
+        for (index, round) in leadership.confirmed.enumerated() where round >= asked.round {
+            others |= 1 << Electorate.Set(index)
+        }
+        others &= ~electorate.bit(of: me)
+        guard electorate.isReadQuorum(others), electorate.isWriteQuorum(others) else { return }
         let successor = electorate.nodes.indices.first { index in
-            electorate.nodes[index] != me && reachable & (1 << Electorate.Set(index)) != 0
-                && leadership.isInSync(index)
+            others & (1 << Electorate.Set(index)) != 0 && leadership.isInSync(index)
         }
         guard let successor else { return }
         keepsLeadUntil = now + 16 * settings.electionTimeout

@@ -2,9 +2,22 @@ import KVProtocols
 
 /// What a member does with messages: the fences of every rule, and the promises and stores of rules 1, 2, 8 and 9.
 extension PartitionMachine {
+    /// Counters of ballots and epochs only grow, by one at a time: no cluster lives to see this one. A peer that says it
+    /// did is wrong, and believing it would leave no next number.
+    private static let counterLimit: UInt64 = 1 << 62
+
+    private static func isPlausible(_ header: Header, _ message: Message) -> Bool {
+        var largest = max(header.ballot.counter, header.purgeEpoch)
+        if case .rejected(let rejection) = message {
+            largest = max(largest, rejection.promised.counter, rejection.purgeEpoch)
+        }
+        return largest < counterLimit
+    }
+
     mutating func receive<Store: ReplicaStore>(
         _ message: Message, _ header: Header, from: NodeID, now: UInt64, store: inout Store, output: inout Output
     ) {
+        guard Self.isPlausible(header, message) else { return }
         highestSeen = max(highestSeen, header.ballot.counter)
         switch message {
         case .canvass(let configuration, let polite):
@@ -143,7 +156,8 @@ extension PartitionMachine {
             if record.version > kept.version { put(key, record, replacing: held, store: &store) }
             return true
         case .absent:
-            put(key, record, replacing: .absent, store: &store)
+            // It had a version a moment ago, or could not be read.
+            put(key, record, replacing: .damaged, store: &store)
             return true
         case .unreadable:
             return false

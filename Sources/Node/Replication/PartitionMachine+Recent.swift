@@ -7,8 +7,11 @@ extension PartitionMachine {
     ) {
         recent.record(key, from: held.known, to: record.version)
         // Nobody writes an older version over a newer one: such a version was made up by damage, and never counted.
-        let old = held.value.flatMap { $0 <= record.version ? $0 : nil }
-        store.put(key, record, replacing: old)
+        if case .found(let old) = held, old > record.version {
+            store.put(key, record, replacing: .damaged)
+        } else {
+            store.put(key, record, replacing: held)
+        }
     }
 
     mutating func purge<Store: ReplicaStore>(_ key: Key, replacing version: Version, store: inout Store) {

@@ -19,6 +19,8 @@ struct Sync: Sendable {
     var round: UInt64
     var after: Key?
     var pages: [Int: WalkPage] = [:]
+    /// The last round for which the own page is on its way to the disk and back: it can't be lost, so it is given once.
+    var ownRound: UInt64 = 0
     var sentAt: UInt64
     var isWalked = false
     /// Keys on their way to be known; the walk waits when there are too many.
@@ -104,13 +106,15 @@ extension PartitionMachine {
         if buckets != 0 { askForPages(store: store, output: &output) }
     }
 
-    private func askForPages<Store: ReplicaStore>(store: Store, output: inout Output) {
+    private mutating func askForPages<Store: ReplicaStore>(store: Store, output: inout Output) {
         guard let sync = leadership?.sync else { return }
         let question = Message.walk(round: sync.round, buckets: sync.walking, after: sync.after)
         for (index, node) in electorate.nodes.enumerated()
         where sync.participants & (1 << Electorate.Set(index)) != 0 && sync.pages[index] == nil {
             if node == me {
-                guard let page = store.walk(buckets: sync.walking, after: sync.after) else { continue }
+                guard sync.ownRound != sync.round, let page = store.walk(buckets: sync.walking, after: sync.after)
+                else { continue }
+                leadership?.sync?.ownRound = sync.round
                 replyAfterPersist(.walked(round: sync.round, page), to: me, header, output: &output)
             } else {
                 send(question, to: node, output: &output)

@@ -16,8 +16,9 @@ public protocol ReplicaStore {
     func version(of key: Key) -> Found<Version>
     func record(of key: Key) -> Found<Record>
 
-    /// `replacing` is what `version(of:)` gave; `nil` for absent or damaged.
-    mutating func put(_ key: Key, _ record: Record, replacing: Version?)
+    /// `replacing` is what is held, as far as it is known: `.absent` and `.found` are taken for true and cost no look-up,
+    /// anything else makes the store find out what its digest must lose.
+    mutating func put(_ key: Key, _ record: Record, replacing: Found<Version>)
     mutating func purge(_ key: Key, replacing: Version)
     mutating func save(_ state: PartitionState)
     /// Forgets every record; the state stays as saved.

@@ -34,6 +34,9 @@ struct JournalRecovery {
             guard (applied ?? 0) == 0 else { throw Journal.damaged("every segment is missing") }
             return
         }
+        guard lastNumber <= SegmentHeader.highest else {
+            throw Journal.damaged("a segment has a name that none can have", path: "segment-\(hexadecimal(lastNumber))")
+        }
         nextNumber = lastNumber + 1
         var next: UInt64?
         for number in numbers {

@@ -64,11 +64,15 @@ struct SegmentHeader: Hashable {
         var fields = ByteReader(body)
         guard let folder = fields.integer(UInt64.self), let number = fields.integer(UInt64.self),
             let firstPosition = fields.integer(UInt64.self), fields.integer(UInt64.self) != nil,
-            let rest = fields.integer(UInt64.self), let length = Int(exactly: rest >> 1)
+            let rest = fields.integer(UInt64.self), let length = Int(exactly: rest >> 1),
+            (1...SegmentHeader.highest).contains(number), (1...SegmentHeader.highest).contains(firstPosition)
         else { throw SegmentHeader.damaged(path) }
         self.init(
             folder: folder, number: number, firstPosition: firstPosition, length: length, isEmpty: rest & 1 == 1)
     }
+
+    /// Numbers and positions grow by one: no journal gets here, and sums of what is read from files can't overflow.
+    static let highest: UInt64 = 1 << 62
 
     /// The number in a segment's name; `nil` for any other name.
     static func number(of name: String) -> UInt64? {
