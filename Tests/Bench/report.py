@@ -69,3 +69,18 @@ def failover(outages):
             name, str(len(kills)), f"{times[0]:.0f}", f"{median(times):.0f}", f"{times[-1]:.0f}",
             ", ".join(failures) or "none"])
     return summary, table(["", "kills", "min ms", "median ms", "max ms", "failed puts meanwhile"], rows)
+
+
+def healing(backends):
+    """The share is what a plain copy to a synced file, through the loopback, took of the time."""
+    summary, rows = {}, []
+    for name, rounds in backends.items():
+        rates = [found["bytes"] / found["seconds"] / 1e6 for found in rounds]
+        shares = [found["share"] for found in rounds]
+        summary[name] = {"mb_per_second": median(rates), "share": median(shares)}
+        rows.append([
+            name, spread(rates, lambda value: f"{value:.0f}"),
+            spread([found["keys"] / found["seconds"] for found in rounds], lambda value: f"{value:,.0f}"),
+            spread([found["bytes"] / found["reference_seconds"] / 1e6 for found in rounds], lambda value: f"{value:.0f}"),
+            spread(shares, lambda value: f"{value:.2f}")])
+    return summary, table(["", "MB/s", "records/s", "plain copy MB/s", "share of it"], rows)

@@ -146,8 +146,8 @@ def key_name(number):
     return f"bench-{number:06d}"
 
 
-def random_value():
-    return "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=100))
+def random_value(count):
+    return random.randbytes((count + 1) // 2).hex()[:count]
 
 
 class Cluster:
@@ -212,9 +212,10 @@ class Cluster:
         except (OSError, http.client.HTTPException, BenchError) as error:
             return str(error)
 
-    def load(self, count):
+    def load(self, count, value_bytes=100):
         """Puts keys 0 to count - 1 in batches, through all members, and checks that each was accepted."""
-        batches = iter(range(0, count, self.batch))
+        batch = max(1, min(self.batch, (1 << 20) // value_bytes))
+        batches = iter(range(0, count, batch))
         lock, problems = threading.Lock(), []
 
         def work(port):
@@ -225,7 +226,7 @@ class Cluster:
                         first = next(batches, None)
                     if first is None:
                         break
-                    self.put_batch(client, range(first, min(first + self.batch, count)))
+                    self.put_batch(client, range(first, min(first + batch, count)), value_bytes)
             except (OSError, http.client.HTTPException, BenchError) as error:
                 problems.append(error)
             finally:
@@ -318,9 +319,9 @@ class Store(Cluster):
             total += int(found[1])
         return total
 
-    def put_batch(self, client, numbers):
+    def put_batch(self, client, numbers, value_bytes):
         operations = ",".join(
-            f'{{"op":"put","key":"{key_name(number)}","value":"{random_value()}"}}' for number in numbers)
+            f'{{"op":"put","key":"{key_name(number)}","value":"{random_value(value_bytes)}"}}' for number in numbers)
         status, _, answer = client.ask("POST", "/batch", f'{{"operations":[{operations}]}}')
         accepted = answer.count(b'"status":200')
         if status != 200 or accepted != len(numbers):
@@ -390,9 +391,10 @@ class Etcd(Cluster):
             indices.append(int(status["raftIndex"]))
         return None if max(indices) - min(indices) < 10 else "a member lags behind"
 
-    def put_batch(self, client, numbers):
+    def put_batch(self, client, numbers, value_bytes):
         operations = [
-            {"requestPut": {"key": encoded(key_name(number)), "value": encoded(random_value())}} for number in numbers]
+            {"requestPut": {"key": encoded(key_name(number)), "value": encoded(random_value(value_bytes))}}
+            for number in numbers]
         answer = client.json("POST", "/v3/kv/txn", {"success": operations})
         if not answer.get("succeeded") or len(answer["responses"]) != len(numbers):
             raise BenchError(f"transaction not accepted: {str(answer)[:300]}")

@@ -11,6 +11,7 @@ enum Event {
     case synced(NodeID, boot: Int, upTo: UInt64)
     case hint(NodeID, boot: Int, peer: NodeID, isBack: Bool)
     case disk(NodeID, boot: Int, isFull: Bool)
+    case scrub(NodeID, boot: Int)
     case cancel(NodeID, boot: Int, operation: UInt64)
     case install(NodeID, Configuration)
     case heartbeat(from: NodeID, SimulatedController.Report)
@@ -28,7 +29,7 @@ enum Event {
         switch self {
         case .deliver(let node, _, _, _), .ownMessage(let node, _, _, _), .tick(let node, _), .turnEnd(let node, _),
             .synced(let node, _, _), .hint(let node, _, _, _), .cancel(let node, _, _), .install(let node, _),
-            .disk(let node, _, _):
+            .disk(let node, _, _), .scrub(let node, _):
             node
         case .heartbeat, .heartbeats, .plan, .controllerRestart, .restart, .heal, .client, .fault, .calm: nil
         }

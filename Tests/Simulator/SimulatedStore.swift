@@ -184,13 +184,16 @@ public struct SimulatedStore: ReplicaStore {
         return true
     }
 
-    /// Reads everything and accounts for what fails verification, as a node does in quiet times.
-    mutating func scrub() {
-        for key in visible.slots.keys where visible.slots[key]?.damage != nil {
+    /// Reads everything and accounts for what fails verification, as a node does in quiet times. Returns the keys of that,
+    /// in ascending order.
+    mutating func scrub() -> [Key] {
+        let keys = visible.slots.filter { $0.value.damage != nil }.keys.sorted()
+        for key in keys {
             visible.slots[key]?.damage = .whole
             if disk.slots[key]?.damage != nil { disk.slots[key]?.damage = .whole }
         }
         digest = recomputedDigest
+        return keys
     }
 
     private mutating func stage(_ change: Change) {

@@ -13,11 +13,12 @@ extension World {
         for node in profile.nodes {
             nodes[index(node)].slowDiskUntil = 0
             nodes[index(node)].fullUntil = 0
+            nodes[index(node)].stuckUntil = 0
             queue.schedule(.disk(node, boot: nodes[index(node)].boot, isFull: false), at: now)
-            nodes[index(node)].store.scrub()
             if nodes[index(node)].isFailed { crash(node) }
-            if nodes[index(node)].machine == nil { start(node) }
+            if nodes[index(node)].process == nil { start(node) }
             for peer in profile.nodes where peer != node { step(node, .peerBack(peer)) }
+            scrub(node)
         }
         if !controller.isUp || controller.map != published { restartController(published) }
         let began = now
@@ -47,8 +48,8 @@ extension World {
     /// `nil` when there is a leader whom all know and who has nothing left to do.
     private func whatIsStuck() -> String? {
         guard !published.isJoint else { return "the move of \(Words.text(published)) is not over" }
-        let leaders = profile.nodes.filter { nodes[index($0)].machine?.isLeading == true }
-        guard leaders.count == 1, let leader = leaders.first, let machine = nodes[index(leader)].machine else {
+        let leaders = profile.nodes.filter { nodes[index($0)].isLeading }
+        guard leaders.count == 1, let leader = leaders.first, let machine = nodes[index(leader)].process?.machine else {
             return "leaders: \(leaders)"
         }
         guard machine.state.configuration == published else {
@@ -60,7 +61,7 @@ extension World {
             return "\(leader) leads, not the preferred \(published.members.first?.description ?? "none")"
         }
         guard pending.isEmpty else { return "operations wait: \(pending.keys.sorted())" }
-        for node in published.members where nodes[index(node)].machine?.leader != leader {
+        for node in published.members where nodes[index(node)].process?.machine.leader != leader {
             return "\(node) does not know the leader"
         }
         let drained = controller.draining.filter { published.contains($0) }
@@ -93,7 +94,7 @@ extension World {
 
     /// Every key is read, written, read, in calm: all must be answered, by the same leader.
     private func readEverything() {
-        guard let leader = published.members.first, let ballot = nodes[index(leader)].machine?.leadingBallot else {
+        guard let leader = published.members.first, let ballot = nodes[index(leader)].process?.leadingBallot else {
             return
         }
         var asked: [UInt64] = []
@@ -113,7 +114,7 @@ extension World {
             default: break
             }
         }
-        if nodes[index(leader)].machine?.leadingBallot != ballot { violation(.liveness, "the leader changed in calm") }
+        if nodes[index(leader)].process?.leadingBallot != ballot { violation(.liveness, "the leader changed in calm") }
     }
 
     /// The history's verdict. Long histories are judged by their versions only.

@@ -16,7 +16,7 @@ extension World {
     }
 
     private func chooseNode() -> NodeID {
-        let leaders = profile.nodes.filter { nodes[index($0)].machine?.isLeading == true }
+        let leaders = profile.nodes.filter { nodes[index($0)].isLeading }
         return leaders.isEmpty || random.chance(0.05) ? random.pick(profile.nodes) : random.pick(leaders)
     }
 
@@ -52,7 +52,7 @@ extension World {
         let wall = nodes[index(node)].wall(now)
         if case .put(_, let value, _, _) = operation { writers[value] = id }
         calls.append(Call(id: id, operation: operation, wall: wall, invoked: now))
-        guard nodes[index(node)].machine != nil, nodes[index(node)].pausedUntil <= now else {
+        guard nodes[index(node)].process != nil, nodes[index(node)].pausedUntil <= now else {
             calls[calls.count - 1].outcome = .refused(.failed)
             return id
         }
@@ -63,7 +63,7 @@ extension World {
         note("client asks \(node): #\(id) \(Words.text(operation))")
         let boot = nodes[index(node)].boot
         pending[id] = (node, boot)
-        if case .barrier = operation, self.node(node).machine?.isLeading == true {
+        if case .barrier = operation, self.node(node).isLeading {
             let store = self.node(node).store
             listings[id] = profile.keys.compactMap { key in
                 switch store.record(of: key) {
@@ -148,14 +148,16 @@ extension World {
     private func checkDurable(_ version: Version, _ key: Key?, leader: NodeID, _ state: PartitionState) {
         guard let key else { return }
         func holds(_ node: NodeID) -> Bool {
-            let disk = nodes[index(node)].store.disk
-            if disk.state.configuration.epoch > state.configuration.epoch || node == damagedNode
-                || self.node(node).isGone
+            let member = self.node(node)
+            if member.store.disk.state.configuration.epoch > state.configuration.epoch || node == damagedNode
+                || member.isGone
             {
                 return true
             }
-            guard let slot = disk.slots[key] else { return disk.state.purgeEpoch > state.purgeEpoch }
-            return slot.record.version >= version
+            guard let held = member.store.disk.slots[key]?.record.version else {
+                return member.store.disk.state.purgeEpoch > state.purgeEpoch
+            }
+            return held >= version
         }
         for set in [state.configuration.members, state.configuration.previous ?? []] {
             let count = set.count { holds($0) }
@@ -168,24 +170,23 @@ extension World {
     }
 
     /// Looks at what a machine staged: nothing refused may ever be among it.
-    func inspect(_ node: NodeID, count: Int) {
-        let store = nodes[index(node)].store
-        for change in store.staged.suffix(count) {
-            note("\(node) stages \(Words.text(change))")
+    func inspect(_ node: SimulatedNode, count: Int) {
+        for change in node.store.staged.suffix(count) {
+            note("\(node.id) stages \(Words.text(change))")
             if case .purge = change { report.figures.purges += 1 }
             guard case .put(_, let record) = change else { continue }
             hash.add(record.version)
             guard let value = record.value, let call = writers[value] else { continue }
             proposed.insert(call)
             if case .refused = calls[Int(call) - 1].outcome {
-                violation(.outcomes, "#\(call) was refused, but \(node) stores it")
+                violation(.outcomes, "#\(call) was refused, but \(node.id) stores it")
             }
         }
         // The whole is looked at now and then only where it is large.
         guard profile.keys.count <= 8 || report.figures.events & 31 == 0 else { return }
-        if store.digest != store.recomputedDigest, !store.isDamaged {
+        if node.store.digest != node.store.recomputedDigest, !node.store.isDamaged {
             violation(
-                .digests, "\(node)'s digest does not match what it holds")
+                .digests, "\(node.id)'s digest does not match what it holds")
         }
     }
 }

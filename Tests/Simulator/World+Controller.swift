@@ -35,7 +35,7 @@ extension World {
         queue.schedule(.heartbeats, at: now + 500_000)
         if isCalm { replaceLost() }
         for node in profile.nodes {
-            guard let machine = nodes[index(node)].machine, isCalm || random.chance(0.7) else { continue }
+            guard let machine = nodes[index(node)].process?.machine, isCalm || random.chance(0.7) else { continue }
             let configuration = machine.state.configuration
             let delay: UInt64 = isCalm ? 500 : random.below(300_000)
             let isControlled = options.weather == .controller

@@ -7,13 +7,28 @@ extension World {
     /// after a while. Part of what it wrote may be on the disk all the same.
     func failSync(_ node: NodeID) {
         let place = index(node)
-        guard nodes[place].machine != nil, !nodes[place].isFailed else { return }
+        guard nodes[place].process != nil, !nodes[place].isFailed else { return }
         note("\(node)'s sync fails")
         nodes[place].isFailed = true
         nodes[place].held = []
         for id in pending.keys.sorted() where pending[id]?.node == node { pending[id] = nil }
         let delay = random.around(random.pick([20_000, 500_000, 5_000_000]))
         queue.schedule(.restart(node), at: now + delay)
+    }
+
+    func fillDisk(_ node: NodeID) {
+        let place = index(node)
+        let isStuck = random.chance(0.5)
+        note("\(node)'s disk is full\(isStuck ? " to the brim" : "")")
+        nodes[place].fullUntil = max(now + random.below(2_000_000), nodes[place].fullUntil)
+        if isStuck { nodes[place].stuckUntil = nodes[place].fullUntil }
+        tellOfFullDisk(node)
+    }
+
+    func tellOfFullDisk(_ node: NodeID) {
+        let boot = nodes[index(node)].boot
+        queue.schedule(.disk(node, boot: boot, isFull: true), at: now)
+        queue.schedule(.disk(node, boot: boot, isFull: false), at: nodes[index(node)].fullUntil)
     }
 
     /// One record of one node at a time: more would be a loss that no replication survives.
@@ -24,8 +39,18 @@ extension World {
         let damage = random.pick([SimulatedStore.Damage.value, .version, .whole])
         guard nodes[index(node)].store.spoil(key, damage) else { return }
         damagedNode = node
-        if random.chance(0.3) { nodes[index(node)].store.scrub() }
         note("\(node)'s record of \(key) is damaged (\(damage))")
+        guard random.chance(0.5) else { return }
+        let boot = nodes[index(node)].boot
+        queue.schedule(.scrub(node, boot: boot), at: now + random.below(random.pick([1, 500_000, 3_000_000])))
+    }
+
+    /// The node reads everything in quiet times, and tells its machine what fails verification.
+    func scrub(_ node: NodeID) {
+        for key in nodes[index(node)].store.scrub() {
+            note("\(node)'s scrub finds the record of \(key) damaged")
+            step(node, .damaged(key))
+        }
     }
 
     /// The node's disk is empty, rolled back or another's. Its number, by which its promises and copies counted, is not
@@ -78,8 +103,8 @@ extension World {
         else { return false }
         // What is damaged counts as lost already.
         if let damagedNode, damagedNode != node, self.node(damagedNode).store.isDamaged { return false }
-        let leader = published.members.first { self.node($0).machine?.isLeading == true }
-        guard let leader, let machine = self.node(leader).machine, machine.state.configuration == published,
+        let leader = published.members.first { self.node($0).isLeading }
+        guard let leader, let machine = self.node(leader).process?.machine, machine.state.configuration == published,
             machine.isSynced
         else { return false }
         return published.members.allSatisfy { self.node($0).store.state.configuration == published }

@@ -29,12 +29,7 @@ extension World {
         case .heal: heal()
         case .slowDisk: nodes[index(node)].slowDiskUntil = now + random.below(2_000_000)
         case .fullDisk:
-            note("\(node)'s disk is full")
-            let end = now + random.below(2_000_000)
-            let boot = nodes[index(node)].boot
-            nodes[index(node)].fullUntil = max(end, nodes[index(node)].fullUntil)
-            queue.schedule(.disk(node, boot: boot, isFull: true), at: now)
-            queue.schedule(.disk(node, boot: boot, isFull: false), at: end)
+            fillDisk(node)
         case .failedSync: failSync(node)
         case .damage: damage(node)
         case .replaceDisk: replaceDisk(node)
@@ -50,16 +45,16 @@ extension World {
     private func victim() -> NodeID {
         let node = random.pick(profile.nodes)
         guard options.weather != .classic, random.chance(0.5) else { return node }
-        return profile.nodes.first { self.node($0).machine?.isLeading == true } ?? node
+        return profile.nodes.first { self.node($0).isLeading } ?? node
     }
 
     private func crashSome(_ node: NodeID) {
-        guard nodes[index(node)].machine != nil else { return }
+        guard nodes[index(node)].process != nil else { return }
         crash(node)
         if random.chance(0.2) {
             for other in profile.nodes where random.chance(0.5) { crash(other) }
         }
-        for other in profile.nodes where nodes[index(other)].machine == nil {
+        for other in profile.nodes where nodes[index(other)].process == nil {
             hintOthers(about: other, isBack: false)
             let down: UInt64 = random.pick([20_000, 300_000, 2_500_000])
             queue.schedule(.restart(other), at: now + random.around(down))

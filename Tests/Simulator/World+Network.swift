@@ -10,12 +10,12 @@ extension World {
         !blocked.isEmpty && blocked.contains(link(from, to))
     }
 
-    func send(_ outgoing: Outgoing, from: NodeID) {
+    func send(_ outgoing: Outgoing, from node: SimulatedNode) {
         hash.add(outgoing)
-        checkSaid(outgoing, by: from)
+        checkSaid(outgoing, by: node)
+        let from = node.id
         if outgoing.to == from {
-            queue.schedule(
-                .ownMessage(from, boot: nodes[index(from)].boot, outgoing.header, outgoing.message), at: now)
+            queue.schedule(.ownMessage(from, boot: node.boot, outgoing.header, outgoing.message), at: now)
             return
         }
         guard nodes.indices.contains(index(outgoing.to)) else {

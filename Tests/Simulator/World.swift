@@ -14,6 +14,8 @@ final class World {
     var hash = RunHash()
     var report: Simulation.Report
     var story: [String] = []
+    /// Of the step under way; kept for its memory.
+    var output = Output()
 
     /// The newest configuration that the controller published.
     var published: Configuration
@@ -133,6 +135,9 @@ final class World {
         case .disk(let node, let boot, let isFull):
             guard nodes[index(node)].boot == boot, isFull || nodes[index(node)].fullUntil <= now else { return }
             step(node, .disk(isFull: isFull))
+        case .scrub(let node, let boot):
+            guard nodes[index(node)].boot == boot else { return }
+            scrub(node)
         case .cancel(let node, let boot, let operation):
             guard nodes[index(node)].boot == boot, pending[operation] != nil else { return }
             note("\(node) is told to cancel #\(operation)")
@@ -155,7 +160,7 @@ final class World {
         case .controllerRestart(let map): restartController(map)
         case .restart(let node):
             if nodes[index(node)].isFailed { crash(node) }
-            if nodes[index(node)].machine == nil { start(node) }
+            if nodes[index(node)].process == nil { start(node) }
         case .heal: heal()
         case .client: client()
         case .fault: fault()

@@ -1,0 +1,104 @@
+"""How fast lost replicas are made again, as a share of what the disk and the loopback give in the same round."""
+
+import os
+import random
+import socket
+import threading
+import time
+
+from machine import BenchError
+
+CHUNK = 1 << 20
+"""Bytes that the reference syncs at a time."""
+
+
+def rereplication(cluster, megabytes, value_bytes, rounds, say):
+    """SIGKILL to one member of four, for good: the others make its replicas again. Then it is started, and everything
+    moves back, before the next round.
+
+    The seconds are those from the decision to replace the member until the last of its replicas is complete elsewhere,
+    as the controller's events tell them; the detection of the failure before that is a setting. The bytes are values
+    and keys that the new replicas were given. The reference sends as many bytes through one loopback connection to a
+    thread that writes and syncs them, `CHUNK` by `CHUNK`."""
+    cluster.start()
+    keys = megabytes * (1 << 20) // value_bytes
+    say(f"{cluster.name}: loading {keys:,} keys of {value_bytes:,} bytes")
+    cluster.load(keys, value_bytes)
+    cluster.drain()
+    results = []
+    for number in range(rounds):
+        cluster.await_healthy()
+        victim = random.choice(cluster.members)
+        last = _last_event(cluster)
+        killed = time.monotonic()
+        victim.kill()
+        event = _await_event(cluster, "rereplication_finished", last, 600)
+        whole = time.monotonic() - killed
+        expected = keys * value_bytes * 3 // 4
+        if not 0.6 * expected < event["bytes"] < 1.6 * expected:
+            raise BenchError(f"{cluster.name}: {event['bytes']:,} bytes moved instead of about {expected:,}: {event}")
+        reference = _reference(cluster.folder, event["bytes"])
+        seconds = event["duration_ms"] / 1_000
+        result = {
+            "victim": victim.name, "bytes": event["bytes"], "keys": event["keys"], "seconds": seconds,
+            "seconds_from_kill": whole, "reference_seconds": reference, "share": reference / seconds}
+        say(
+            f"{cluster.name}: round {number + 1} of {rounds}: {event['keys']:,} records, {event['bytes'] / 1e6:,.0f} MB in "
+            f"{seconds:.1f} s ({whole:.1f} s after the kill); the reference took {reference:.1f} s")
+        results.append(result)
+        victim.start()
+        _await_event(cluster, "rebalance_finished", event["id"], 600)
+    cluster.await_healthy()
+    cluster.stop()
+    os.sync()
+    return results
+
+
+def _events(cluster, after):
+    answer = cluster.controller.json("GET", "/events?limit=1000")
+    return [event for event in answer["events"] if event["id"] > after]
+
+
+def _last_event(cluster):
+    return max((event["id"] for event in _events(cluster, 0)), default=0)
+
+
+def _await_event(cluster, kind, after, patience):
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        for event in _events(cluster, after):
+            if event["kind"] == kind:
+                return event
+        time.sleep(0.05)
+    raise BenchError(f"{cluster.name}: no {kind} in {patience} s: {[event['kind'] for event in _events(cluster, after)]}")
+
+
+def _reference(folder, count):
+    """Seconds that one plain copy through a loopback connection to a synced file takes."""
+    path = os.path.join(folder, "reference")
+    block = random.randbytes(CHUNK)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def send():
+            with socket.create_connection(listener.getsockname()) as connection:
+                left = count
+                while left > 0:
+                    connection.sendall(block[:left])
+                    left -= len(block[:left])
+
+        sender = threading.Thread(target=send)
+        started = time.monotonic()
+        sender.start()
+        connection, _ = listener.accept()
+        with connection, open(path, "wb", buffering=0) as file:
+            unsynced = 0
+            while data := connection.recv(CHUNK):
+                file.write(data)
+                unsynced += len(data)
+                if unsynced >= CHUNK:
+                    os.fdatasync(file.fileno())
+                    unsynced = 0
+            os.fdatasync(file.fileno())
+        sender.join()
+    seconds = time.monotonic() - started
+    os.unlink(path)
+    return seconds
