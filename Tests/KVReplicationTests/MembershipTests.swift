@@ -134,11 +134,14 @@ import Testing
     }
 
     /// Found by the simulator (swarm, seed 3914): the answer was from before the leader wrote, and made it lose that write.
-    @Test func anAnswerToAnEarlierQuestionAboutAKeyDoesNotCount() {
+    /// A leader that remembers what it wrote would not take it either; one that wrote a lot since does not remember.
+    @Test(arguments: [0, 512]) func anAnswerToAnEarlierQuestionAboutAKeyDoesNotCount(recentChanges: Int) {
         func isKnown(_ parcel: Script.Parcel) -> Bool {
             if parcel.from == NodeID(2), case .known = parcel.outgoing.message { true } else { false }
         }
-        let script = Script()
+        var settings = MachineSettings()
+        settings.recentChanges = recentChanges
+        let script = Script(settings: settings)
         script.elect()
         script.ask(.put(x, "a"))
         script.stores[NodeID(1)]?.damage(x, wholly: true)

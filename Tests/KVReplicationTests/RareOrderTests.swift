@@ -144,6 +144,55 @@ import Testing
         #expect(script.ask(.put(x, "b"))?.version != nil)
     }
 
+    /// The others hold nothing of a key that the leader, whose disk is slow to answer, alone has: it was never chosen.
+    @Test func whatTheLeaderAloneHoldsIsWrittenOverWhereTheOthersHoldNothing() {
+        let script = Script()
+        script.elect()
+        script.loses = Self.isAccept
+        _ = script.ask(.put(x, "alone"), at: NodeID(1))
+        script.settle()
+        script.crash(NodeID(1))
+        script.loses = Self.isSync
+        script.start(NodeID(1))
+        script.run(milliseconds: 200)
+        #expect(script.leader == NodeID(1))
+        #expect(script.record(x, on: 1)?.value == Array("alone".utf8))
+        script.stuckDisks = [NodeID(1)]
+        let read = script.ask(.get(x), at: NodeID(1))
+        script.settle()
+        guard case .absent? = script.answers[read] else {
+            Issue.record("\(String(describing: script.answers[read])) instead of nothing")
+            return
+        }
+    }
+
+    /// One member's page ends before a key that the other's page shows: that it is not in the first says nothing.
+    @Test func aPageSaysNothingOfWhatLiesBehindItsEnd() {
+        var settings = MachineSettings()
+        settings.recentChanges = 0
+        let script = Script(settings: settings)
+        script.elect()
+        func key(_ name: String) -> Key { Key(unchecked: Array(name.utf8)) }
+        script.ask(.put(key("m"), "old"))
+        for number in 0..<8 { script.ask(.put(key("z\(number)"), "same")) }
+        script.isolate(1)
+        script.handOver(to: 2)
+        #expect(script.leader == NodeID(1) && script.machines[NodeID(2)]?.isLeading == true)
+        for name in ["a0", "a1", "a2", "a3", "a4", "a5", "m"] {
+            let write = script.ask(.put(key(name), "new"), at: NodeID(2))
+            script.settle()
+            #expect(script.answers[write]?.version != nil)
+        }
+        for number in [2, 3] as [UInt32] { script.crash(NodeID(number)) }
+        script.loses = { _ in false }
+        script.start(NodeID(2))
+        for node in script.nodes { script.step(node, .peerLost(NodeID(3))) }
+        script.run(milliseconds: 3_000)
+        #expect(script.leader == NodeID(1))
+        #expect(script.ask(.get(key("m")))?.text == "new")
+        #expect(script.ask(.get(key("a5")))?.text == "new")
+    }
+
     /// One of the two that hold the newest record can't read it, the other one is away: the older record that the third
     /// one holds must not be taken for the newest.
     @Test func aDamagedRecordHasNoVoteInAWalk() {

@@ -12,15 +12,17 @@ extension World {
                 violation(
                     .durability, "\(node.id) says that it obeys \(outgoing.header.ballot), which is not on its disk")
             }
-        case .known(_, let key, let record?):
-            // What was purged or wiped since is on no disk any more, and needs not be; what was damaged since was there.
-            guard let held = node.store.visible.slots[key]?.record.version, held >= record.version else { return }
-            if node.store.disk.slots[key].map({ $0.record.version < record.version }) ?? true {
-                violation(
-                    .durability, "\(node.id) says that it holds \(key) @\(record.version), which is not on its disk")
-            }
-        default:
-            break
+        case .known(_, let key, let record?): checkHeld(key, record.version, by: node)
+        case .copied(let key, let version): checkHeld(key, version, by: node)
+        default: break
+        }
+    }
+
+    private func checkHeld(_ key: Key, _ version: Version, by node: SimulatedNode) {
+        // What was purged or wiped since is on no disk any more, and needs not be; what was damaged since was there.
+        guard let held = node.store.visible.slots[key]?.record.version, held >= version else { return }
+        if node.store.disk.slots[key].map({ $0.record.version < version }) ?? true {
+            violation(.durability, "\(node.id) says that it holds \(key) @\(version), which is not on its disk")
         }
     }
 }
