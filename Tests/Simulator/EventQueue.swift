@@ -36,8 +36,8 @@ enum Event {
     }
 }
 
-/// A binary heap of events by time, and by order of scheduling where times are equal. The heap itself holds places of
-/// events only: they are large.
+/// Events by time, and by order of scheduling where times are equal: a binary heap, and in front of it a line for what is
+/// to happen at once, which is about half of all. Both hold places of events only: they are large.
 struct EventQueue {
     private struct Entry {
         let time: UInt64
@@ -48,6 +48,10 @@ struct EventQueue {
     }
 
     private var heap: [Entry] = []
+    /// All of the time of the last event that was taken.
+    private var line: [Entry] = []
+    private var lineHead = 0
+    private var current: UInt64 = 0
     private var events: [Event] = []
     private var free: [Int] = []
     private var scheduled: UInt64 = 0
@@ -63,6 +67,7 @@ struct EventQueue {
             events.append(event)
         }
         let entry = Entry(time: time, order: scheduled, place: place)
+        guard time != current else { return line.append(entry) }
         heap.append(entry)
         var child = heap.count - 1
         while child > 0, entry.precedes(heap[(child - 1) / 2]) {
@@ -72,16 +77,28 @@ struct EventQueue {
         heap[child] = entry
     }
 
-    var nextTime: UInt64? { heap.first?.time }
+    var nextTime: UInt64? { lineHead < line.count ? current : heap.first?.time }
 
     mutating func popFirst() -> (time: UInt64, event: Event)? {
-        guard let first = heap.first, let last = heap.popLast() else { return nil }
-        if !heap.isEmpty { sink(last) }
-        let event = events[first.place]
+        let next: Entry
+        if lineHead < line.count, heap.first.map({ line[lineHead].precedes($0) }) ?? true {
+            next = line[lineHead]
+            lineHead += 1
+            if lineHead == line.count {
+                line.removeAll(keepingCapacity: true)
+                lineHead = 0
+            }
+        } else {
+            guard let first = heap.first, let last = heap.popLast() else { return nil }
+            if !heap.isEmpty { sink(last) }
+            next = first
+        }
+        current = next.time
         // Lets go of what the event holds.
-        events[first.place] = .calm
-        free.append(first.place)
-        return (first.time, event)
+        var event = Event.calm
+        swap(&event, &events[next.place])
+        free.append(next.place)
+        return (next.time, event)
     }
 
     /// Finds the place of `entry` from the top of the heap, whose first place is empty.
