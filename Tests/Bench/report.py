@@ -80,7 +80,7 @@ def healing(backends):
         summary[name] = {"mb_per_second": median(rates), "share": median(shares)}
         rows.append([
             name, spread(rates, lambda value: f"{value:.0f}"),
-            spread([found["keys"] / found["seconds"] for found in rounds], lambda value: f"{value:,.0f}"),
+            spread([found["records"] / found["seconds"] for found in rounds], lambda value: f"{value:,.0f}"),
             spread([found["bytes"] / found["reference_seconds"] / 1e6 for found in rounds], lambda value: f"{value:.0f}"),
             spread(shares, lambda value: f"{value:.2f}")])
     return summary, table(["", "MB/s", "records/s", "plain copy MB/s", "share of it"], rows)

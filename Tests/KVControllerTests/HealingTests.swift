@@ -24,6 +24,19 @@ import Testing
         cluster.checkHistory()
     }
 
+    /// Each step of a move waits for a heartbeat.
+    @Test func moreHeartbeatsAreWantedWhilePartitionsMove() async throws {
+        var cluster = try await started(6)
+        let index = try cluster.index("worker2")
+        #expect(try await cluster.beat(index)?.nextMilliseconds == nil)
+        cluster.syncAfter = 3000
+        try cluster.stop("worker1")
+        try await cluster.run { try await $0.map().partitions.contains(where: \.isJoint) }
+        #expect(try await cluster.beat(index)?.nextMilliseconds == 100)
+        try await cluster.run(until: isHealed)
+        #expect(try await cluster.beat(index)?.nextMilliseconds == nil)
+    }
+
     @Test func aSecondFailureDuringARepairIsRepairedToo() async throws {
         var cluster = try await started(6)
         cluster.syncAfter = 3000

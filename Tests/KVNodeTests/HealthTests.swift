@@ -4,6 +4,14 @@ import Testing
 @testable import KVNode
 
 @Suite struct HealthTests {
+    @Test func heartbeatsMayBeWantedSoonerWithinReasonAndNeverLater() {
+        #expect(Node.interval(usual: 500, wanted: nil) == 500)
+        #expect(Node.interval(usual: 500, wanted: 100) == 100)
+        for wanted in [Int.min, -1, 0, 1] { #expect(Node.interval(usual: 500, wanted: wanted) == 50) }
+        #expect(Node.interval(usual: 500, wanted: .max) == 500)
+        #expect(Node.interval(usual: 20, wanted: 100) == 20)
+    }
+
     private let failure = StorageError(.poisoned, "fsync failed before")
 
     @Test(arguments: [StorageError.Code.full, .readOnly])

@@ -40,6 +40,7 @@ struct Profile {
         keys = (0..<keyCount).map { Key(unchecked: Array("k\($0)".utf8)) }
         walkPage = random.pick([1, 3, 8, 64])
         settings.syncWindow = random.pick([1, 3, 128])
+        settings.repairWindow = settings.syncWindow == 128 ? 512 : settings.syncWindow
         // Few are remembered in most worlds, so that walks are needed too.
         settings.recentChanges = walkPage == 64 ? 512 : walkPage == 8 ? 0 : 2 * walkPage
         settings.maximumTail = random.pick([2, 8, 1_024])

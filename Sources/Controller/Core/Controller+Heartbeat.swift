@@ -24,8 +24,17 @@ extension Controller {
             record(.alarmCleared, .info, "\(heartbeat.name) is no longer refused", node: heartbeat.name)
         }
         let newer = isRolledBack ? nil : clusterMap.flatMap { $0.epoch > heartbeat.mapEpoch ? $0 : nil }
-        return HeartbeatReply(verdict: .welcome, cluster: state.cluster, node: heartbeat.node, map: newer)
+        return HeartbeatReply(
+            verdict: .welcome, cluster: state.cluster, node: heartbeat.node, map: newer,
+            nextMilliseconds: isMoving ? Controller.movingHeartbeatMilliseconds : nil)
     }
+
+    /// While partitions move, each of their steps waits for a heartbeat: with small partitions that is most of the time
+    /// that a move takes.
+    private static let movingHeartbeatMilliseconds = 100
+
+    /// O(partitions).
+    private var isMoving: Bool { clusterMap?.partitions.contains { $0.isJoint } ?? false }
 
     // MARK: Judging
 

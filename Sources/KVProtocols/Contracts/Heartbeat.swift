@@ -137,12 +137,19 @@ public struct HeartbeatReply: Hashable, Sendable, Codable {
     public var node: NodeID
     /// Present when newer than the epoch in the heartbeat.
     public var map: ClusterMap?
+    /// In how many milliseconds the next heartbeat is wanted, when that is sooner than usual: a move waits for what it
+    /// will say.
+    public var nextMilliseconds: Int?
 
-    public init(verdict: Verdict, reason: String = "", cluster: UInt64, node: NodeID, map: ClusterMap? = nil) {
+    public init(
+        verdict: Verdict, reason: String = "", cluster: UInt64, node: NodeID, map: ClusterMap? = nil,
+        nextMilliseconds: Int? = nil
+    ) {
         self.verdict = verdict
         self.reason = reason
         self.cluster = cluster
         self.node = node
         self.map = map
+        self.nextMilliseconds = nextMilliseconds
     }
 }

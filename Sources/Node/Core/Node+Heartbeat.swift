@@ -6,7 +6,8 @@ import Logging
 extension Node {
     /// What came of one heartbeat.
     enum Beat {
-        case answered
+        /// The next one is wanted after so many milliseconds, or as usual.
+        case answered(next: Int?)
         /// A new identity was taken: it counts only once the node shows itself under it.
         case again
         case unreachable
@@ -18,18 +19,27 @@ extension Node {
         var wasReachable = true
         while !Task.isCancelled {
             let started = Clocks.monotonicMilliseconds()
+            var interval = settings.heartbeatMilliseconds
             switch await beat(isFirstFailure: wasReachable) {
             case .stopped: return
             case .again: continue
             case .unreachable: wasReachable = false
-            case .answered:
+            case .answered(let next):
                 if !wasReachable { logger.notice("the controller answers again") }
                 wasReachable = true
+                interval = Self.interval(usual: settings.heartbeatMilliseconds, wanted: next)
             }
             let spent = Clocks.monotonicMilliseconds() - started
-            let rest = Int64(settings.heartbeatMilliseconds) - Int64(spent)
+            let rest = Int64(interval) - Int64(spent)
             do { try await Task.sleep(for: .milliseconds(max(10, rest))) } catch { return }
         }
+    }
+
+    /// The controller may ask for more heartbeats, within reason, and never for fewer: its judgement of who is alive rests
+    /// on them.
+    static func interval(usual: UInt64, wanted: Int?) -> UInt64 {
+        guard let wanted else { return usual }
+        return min(usual, UInt64(max(50, wanted)))
     }
 
     /// Shows the controller this boot before any peer hears of it: a folder that was rolled back must not vote. When the
@@ -44,7 +54,7 @@ extension Node {
         guard let report = await engine.report() else { return .stopped }
         do {
             let reply = try await controller.heartbeat(heartbeat(from: report))
-            return await take(reply, report) ? .again : .answered
+            return await take(reply, report) ? .again : .answered(next: reply.nextMilliseconds)
         } catch is CancellationError {
             return .stopped
         } catch {

@@ -7,12 +7,10 @@ extension PartitionMachine {
         if leadership?.repair == nil { startRepair(now: now, store: store, output: &output) }
         if let repair = leadership?.repair, now >= repair.sentAt + settings.retransmit {
             leadership?.repair?.sentAt = now
-            if !repair.isWalked { ask(repair, output: &output) }
+            if repair.asked != nil || repair.askedRound == repair.round { ask(output: &output) }
             copyAgain(repair, now: now, store: store, output: &output)
         }
-        if let repair = leadership?.repair, repair.isWalked || repair.walking == 0 || !repair.listed.isEmpty {
-            continueRepair(now: now, store: &store, output: &output)
-        }
+        continueRepair(now: now, store: &store, output: &output)
         compareDigests(now: now, output: &output)
     }
 
@@ -27,10 +25,10 @@ extension PartitionMachine {
             guard round.open != 0 else { break }
             guard case .found(let record) = store.record(of: key) else {
                 // Purged meanwhile, or damaged: the next comparison tells.
-                leadership?.repair?.copies[key] = nil
+                leadership?.repair?.settled(key)
                 continue
             }
-            leadership?.repair?.copies[key] = record.version
+            leadership?.repair?.sent(key, record)
             send(.copy(key, record), to: electorate.nodes[repair.member], output: &output)
             round.spend(record.value?.count ?? 0, on: member)
         }
@@ -55,16 +53,18 @@ extension PartitionMachine {
         leadership?.repair = repair
         leadership?.peers[member].suspectBuckets = 0
         output.statusChanged = true
-        ask(repair, output: &output)
+        ask(output: &output)
     }
 
-    private func ask(_ repair: Repair, output: inout Output) {
+    /// Asks the member for what comes next, or again.
+    private mutating func ask(output: inout Output) {
+        guard let repair = leadership?.repair else { return }
         let question: Message
         if let keys = repair.asked {
             question = .recall(round: repair.round, buckets: repair.buckets, asPromised: false, keys: keys)
         } else {
-            guard repair.listed.isEmpty, repair.walking != 0 else { return }
             question = .walk(round: repair.round, buckets: repair.walking, after: repair.after)
+            leadership?.repair?.askedRound = repair.round
         }
         send(question, to: electorate.nodes[repair.member], output: &output)
     }
@@ -96,12 +96,12 @@ extension PartitionMachine {
     private mutating func repairListed<Store: ReplicaStore>(
         now: UInt64, store: inout Store, output: inout Output
     ) {
-        var bytes = 0
-        while let copies = leadership?.repair?.copies.count, copies < settings.syncWindow, bytes <= 4 << 20,
+        var proposed = 0
+        while leadership?.repair?.isFull(settings.repairWindow) == false, proposed <= Repair.largestBytes,
             let entry = leadership?.repair?.listed.popLast()
         {
             guard store.version(of: entry.key).known != entry.version else { continue }
-            bytes += repairKey(entry.key, their: entry.version, now: now, store: &store, output: &output)
+            proposed += repairKey(entry.key, their: entry.version, now: now, store: &store, output: &output)
         }
     }
 
@@ -114,10 +114,10 @@ extension PartitionMachine {
         else { return }
         let reach = [ours.next, theirs.next].compactMap { $0 }.min()
         var horizon = reach
-        var bytes = 0
+        var proposed = 0
         for (key, own, their) in Self.pair(ours.entries, theirs.entries, upTo: reach) where own != their {
-            bytes += repairKey(key, their: their, now: now, store: &store, output: &output)
-            if let copies = leadership?.repair?.copies.count, copies >= settings.syncWindow || bytes > 4 << 20 {
+            proposed += repairKey(key, their: their, now: now, store: &store, output: &output)
+            if leadership?.repair?.isFull(settings.repairWindow) == true || proposed > Repair.largestBytes {
                 horizon = key
                 break
             }
@@ -145,7 +145,8 @@ extension PartitionMachine {
         return result
     }
 
-    /// Sends the member what it lacks; what it alone has was never chosen and is written over. Returns the bytes sent.
+    /// Sends the member what it lacks; what it alone has was never chosen and is written over. Returns the
+    /// bytes of the value that was proposed for that.
     private mutating func repairKey<Store: ReplicaStore>(
         _ key: Key, their: Version?, now: UInt64, store: inout Store, output: inout Output
     ) -> Int {
@@ -164,9 +165,9 @@ extension PartitionMachine {
         }
         let theirVersion = their ?? .zero
         if let own, own.version > theirVersion {
-            leadership?.repair?.copies[key] = own.version
+            leadership?.repair?.sent(key, own)
             send(.copy(key, own), to: electorate.nodes[member], output: &output)
-            return own.value?.count ?? 0
+            return 0
         }
         // The member alone has it, or has it newer: it is not chosen, or a purge was lost on its way there; or what it
         // has is damaged, and the leader has nothing.
@@ -180,23 +181,25 @@ extension PartitionMachine {
     mutating func repaired<Store: ReplicaStore>(
         _ key: Key, _ version: Version, by index: Int, now: UInt64, store: inout Store, output: inout Output
     ) {
-        guard leadership?.repair?.member == index, leadership?.repair?.copies[key] == version else { return }
-        leadership?.repair?.copies[key] = nil
+        guard leadership?.repair?.member == index, leadership?.repair?.copies[key]?.version == version
+        else { return }
+        leadership?.repair?.settled(key)
+        // It works: what it owes is on its way, and not to be said again yet.
+        leadership?.repair?.sentAt = now
         continueRepair(now: now, store: &store, output: &output)
     }
 
     private mutating func continueRepair<Store: ReplicaStore>(
         now: UInt64, store: inout Store, output: inout Output
     ) {
-        if leadership?.repair?.copies.isEmpty == true { repairListed(now: now, store: &store, output: &output) }
-        guard let repair = leadership?.repair, repair.copies.isEmpty, repair.asked == nil, repair.listed.isEmpty else {
-            return
-        }
-        if repair.isWalked || repair.walking == 0 {
+        guard leadership?.repair?.isHalfEmpty(settings.repairWindow) == true else { return }
+        repairListed(now: now, store: &store, output: &output)
+        guard let repair = leadership?.repair, repair.asked == nil, repair.listed.isEmpty else { return }
+        if !repair.isWalked, repair.walking != 0 {
+            if repair.askedRound != repair.round { ask(output: &output) }
+        } else if repair.copies.isEmpty {
             leadership?.repair = nil
             output.statusChanged = true
-        } else {
-            ask(repair, output: &output)
         }
     }
 

@@ -202,6 +202,10 @@ extension PartitionMachine {
         }
         let missing = participants & ~holders
         guard missing != 0 else { return }  // the same everywhere, and everywhere is enough
+        if holders & electorate.bit(of: me) != 0, electorate.isWriteQuorum(holders) {
+            // Chosen, and here: nothing need be read to know it. Those that lack it are brought up to date afterwards.
+            return suspect(key, of: electorate.everyone & ~holders)
+        }
         leadership?.sync?.unsettled.insert(key)
         if case .found(let own) = store.record(of: key), own.version == best {
             settle(key, own, holders: holders, now: now, store: &store, output: &output)
