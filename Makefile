@@ -13,6 +13,7 @@ swift test --skip-build --no-parallel --skip KVClusterTests
 swift test --skip-build --filter KVClusterTests
 Tests/Nemesis/run --self-test
 KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 11 --seconds 30 --backend lmdb --links proxy
+KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 12 --seconds 60 --backend mixed --links direct
 endef
 
 SEEDS ?= 0...4999
