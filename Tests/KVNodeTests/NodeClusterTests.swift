@@ -58,6 +58,16 @@ import Testing
         try await cluster.end(Array(members.dropFirst()))
     }
 
+    /// Whether or not its first records have reached the disk: the next process finds the folder as it should be.
+    @Test func aNodeThatIsToldToStopWhileItStartsStopsCleanly() async throws {
+        let cluster = try TestCluster()
+        for _ in 0..<5 { try await cluster.stop(try cluster.start(0)) }
+        let members = try cluster.startAll()
+        let answer = try await put(members[0].node, "key", "value")
+        #expect(isWritten(answer), "\(answer.outcome)")
+        try await cluster.end(members)
+    }
+
     @Test func aListingOfLargeValuesTakesSeveralPages() async throws {
         let cluster = try TestCluster()
         let members = try cluster.startAll()
