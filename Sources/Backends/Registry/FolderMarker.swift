@@ -33,6 +33,12 @@ public enum FolderMarker {
         try contents(folder)?.type
     }
 
+    /// The number of partitions that the folder was made for; `nil` when there is no marker.
+    /// - Throws: as `type(of:)`.
+    public static func partitions(of folder: String) throws(StorageError) -> Int? {
+        try contents(folder)?.partitions
+    }
+
     private static func check(folder: String, type: String, partitions: Int) throws(StorageError) {
         guard let found = try contents(folder), try !isEmpty(folder) else {
             return try replace(folder, "format \(format)\ntype \(type)\npartitions \(partitions)\n")

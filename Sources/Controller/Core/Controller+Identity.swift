@@ -55,10 +55,13 @@ extension Controller {
         offers[record.name] = nil
         contenders[record.name] = nil
         if let old, !old.isRemoved {
+            let former = reports[old.id]?.backend ?? heartbeat.backend
+            let exchange =
+                former == heartbeat.backend ? "" : " and the backend \(heartbeat.backend) instead of \(former)"
             forget(old.id)
             self.record(
                 .nodeReplaced, .warning,
-                "\(record.name) came back with another data folder: it starts empty as member \(id), the replicas of "
+                "\(record.name) came back with another data folder\(exchange): it starts empty as member \(id), the replicas of "
                     + "member \(old.id) are lost", node: record.name,
                 ClusterEvent.Figures(partitions: holding(old.id)))
         } else {

@@ -1,5 +1,5 @@
 import Foundation
-import KVProtocols
+public import KVProtocols
 import KVStorage
 
 /// The cluster map among the node's metadata. A value there has at most 1 MiB, and the map of 16,384 partitions more: it is
@@ -12,10 +12,10 @@ extension NodeStorage {
         var bytes: Int
     }
 
-    private static let headName = "map"
+    fileprivate static let headName = "map"
     private static let partBytes = 512 << 10
 
-    private static func name(_ set: Int, _ part: Int) -> String { "map_\(set)_\(part)" }
+    fileprivate static func name(_ set: Int, _ part: Int) -> String { "map_\(set)_\(part)" }
 
     /// Keeps the map, durable with the next commit. O(partitions).
     func saveMap(_ map: ClusterMap) throws {
@@ -79,5 +79,21 @@ extension NodeStorage {
         StorageError(
             .damaged, "the stored cluster map can't be read; restore the data folder or start with an empty one",
             cause: cause)
+    }
+}
+
+extension Node {
+    /// The names of everything that a node keeps in its backend's metadata besides what its storage keeps.
+    /// - Throws: what `metadata` throws.
+    public static func metadataNames(in backend: any StorageBackend) throws(StorageError) -> [String] {
+        var names = [Engine.identityName, NodeStorage.headName]
+        for set in 0...1 {
+            var part = 0
+            while try backend.metadata(.node, NodeStorage.name(set, part)) != nil {
+                names.append(NodeStorage.name(set, part))
+                part += 1
+            }
+        }
+        return names
     }
 }

@@ -4,11 +4,10 @@ public import KVProtocols
 /// backend that lives in it.
 ///
 /// Layout: the backend's files directly inside, the node's own in `.kv`: `lock` (held with `flock`, contains the
-/// process id), `backend` (the marker) and `journal`.
+/// process id), `backend` (the marker) and `journal`. Folders `.kv-old-...` hold what was set aside.
 public final class DataFolder: Sendable {
     private static let markerFormat = "kv-data-folder 1"
-    private static let markerName = "backend"
-    private static let newMarkerName = "backend.new"
+    static let markerName = "backend"
 
     /// As given to `init`.
     public let path: String
@@ -42,6 +41,8 @@ public final class DataFolder: Sendable {
         try DataFolder.makeDurable(hidden, disk)
         lock = try disk.lock("\(hidden)/lock")
         do {
+            try DataFolder.refuseConverted(path, disk)
+            try DataFolder.finishSettingAside(path, disk)
             // Syncs `hidden` in any case, so also the name of a marker whose process died before it could.
             try DataFolder.makeDurable("\(hidden)/journal", disk)
             // Only now: another process may have made the marker before it let go of the lock.
@@ -66,7 +67,7 @@ public final class DataFolder: Sendable {
     public func release() { lock.release() }
 
     /// Makes the folder if there is none. Its name is made durable in either case: whoever made it may not have.
-    private static func makeDurable(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
+    static func makeDurable(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
         let above = parent(of: path)
         switch try disk.makeFolder(path) {
         case .made:
@@ -91,7 +92,7 @@ public final class DataFolder: Sendable {
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
-    private static func checkPermissions(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
+    static func checkPermissions(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
         guard let bits = try disk.permissions(ofFolder: path) else {
             throw StorageError(.invalid, "the data folder is not a folder", path: path)
         }
@@ -103,8 +104,11 @@ public final class DataFolder: Sendable {
     /// A folder without a marker must be empty: the file backend would take anything in it for keys.
     private static func requireOwn(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
         let names = try disk.names(in: path)
-        if names.contains(".kv"), try disk.names(in: "\(path)/.kv").contains(markerName) { return }
-        guard let first = names.filter({ $0 != ".kv" && $0 != "lost+found" }).sorted().first else { return }
+        if names.contains(".kv") {
+            let hidden = try disk.names(in: "\(path)/.kv")
+            if hidden.contains(markerName) || hidden.contains(asideName) { return }
+        }
+        guard let first = names.filter({ isContent($0) }).sorted().first else { return }
         throw StorageError(
             .foreign, "the folder is not a data folder, it already holds '\(first)'; choose an empty one", path: path)
     }
@@ -118,24 +122,44 @@ public final class DataFolder: Sendable {
                 + "joins again as an empty one and gets its data from the other replicas", path: path)
     }
 
-    private static func writeMarker(
+    static func writeMarker(
         _ hidden: String, type: String, identity: UInt64, _ disk: any StorageDisk
     ) throws(StorageError) {
-        let text = Array("\(markerFormat)\nbackend \(type)\nid \(hexadecimal(identity))\n".utf8)
-        let temporary = "\(hidden)/\(newMarkerName)"
+        try writeText("\(markerFormat)\nbackend \(type)\nid \(hexadecimal(identity))\n", hidden, markerName, disk)
+    }
+
+    /// Puts a small file into a folder: after a crash it is there as a whole or not at all; durable when this returns.
+    static func writeText(
+        _ text: String, _ folder: String, _ name: String, _ disk: any StorageDisk
+    ) throws(StorageError) {
+        let text = Array(text.utf8)
+        let temporary = "\(folder)/\(name).new"
         // Left behind by a crash.
-        if try disk.names(in: hidden).contains(newMarkerName) { try disk.remove(temporary) }
+        if try disk.names(in: folder).contains("\(name).new") { try disk.remove(temporary) }
         let file = try disk.create(temporary, length: text.count)
         defer { file.close() }
         try file.write(text, at: 0)
         try file.sync()
-        try disk.rename(temporary, to: "\(hidden)/\(markerName)")
-        try disk.syncFolder(hidden)
+        try disk.rename(temporary, to: "\(folder)/\(name)")
+        try disk.syncFolder(folder)
     }
 
     private static func readMarker(
         _ path: String, type: String, _ disk: any StorageDisk
     ) throws(StorageError) -> UInt64 {
+        let marker = try marker(path, disk)
+        guard marker.type == type else {
+            throw StorageError(
+                .foreign,
+                "the folder holds data of the backend '\(marker.type)', but '\(type)' is configured; set the backend's "
+                    + "type to '\(marker.type)', convert the data, or choose an empty folder", path: path)
+        }
+        return marker.identity
+    }
+
+    static func marker(
+        _ path: String, _ disk: any StorageDisk
+    ) throws(StorageError) -> (type: String, identity: UInt64) {
         let lines = try readText(path, disk).split(separator: "\n")
         guard lines.count == 3, lines[1].hasPrefix("backend "), lines[2].hasPrefix("id "),
             let identity = UInt64(lines[2].dropFirst(3), radix: 16)
@@ -145,17 +169,10 @@ public final class DataFolder: Sendable {
                 .foreign, "the data folder is of a newer format (\(lines[0])); use the program that wrote it",
                 path: path)
         }
-        let found = lines[1].dropFirst("backend ".count)
-        guard found == type else {
-            throw StorageError(
-                .foreign,
-                "the folder holds data of the backend '\(found)', but '\(type)' is configured; set the backend's "
-                    + "type to '\(found)', convert the data, or choose an empty folder", path: path)
-        }
-        return identity
+        return (String(lines[1].dropFirst("backend ".count)), identity)
     }
 
-    private static func readText(_ path: String, _ disk: any StorageDisk) throws(StorageError) -> String {
+    static func readText(_ path: String, _ disk: any StorageDisk) throws(StorageError) -> String {
         let file = try disk.open(path)
         defer { file.close() }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)

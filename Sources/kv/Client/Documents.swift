@@ -96,6 +96,18 @@ struct MapDocument: Decodable {
     var partitions: [Partition]
 }
 
+struct PartitionsDocument: Decodable {
+    struct Partition: Decodable {
+        var partition: Int
+        var members: [String]
+        var previous: [String]?
+        var synced: Bool
+        var lagging: [String]
+    }
+
+    var partitions: [Partition]
+}
+
 struct KeyMapDocument: Decodable {
     var key: String
     var slot: Int

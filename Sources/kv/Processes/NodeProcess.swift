@@ -20,6 +20,7 @@ struct NodeProcess {
     /// Works until the process is told to stop.
     /// - Throws: what a person must know when it can't start: `StorageError`, `HTTPServerError`, `PeerNetworkError`.
     func run(stopOnEndOfInput: Bool) async throws {
+        try await BackendExchange(cluster: cluster, configuration: configuration, logger: logger).prepare()
         let folder = try DataFolder(path: configuration.backend.path, backendType: configuration.backend.type)
         let backend = try BackendRegistry.open(
             type: configuration.backend.type,
