@@ -93,6 +93,7 @@ let package = Package(
         // Node
         room("KVReplication", "Node/Replication", ["KVProtocols"]),
         room("KVStorage", "Node/Storage", ["KVProtocols"]),
+        room("KVSnapshot", "Node/Snapshot", ["KVProtocols"]),
         room("KVTransport", "Node/Transport", ["KVProtocols", "KVReplication", nioCore, nioPosix, logging]),
         room("KVNode", "Node/Core", ["KVProtocols", "KVReplication", "KVStorage", "KVTransport", logging, nioCore]),
         room(
@@ -117,8 +118,8 @@ let package = Package(
         .executableTarget(
             name: "kv",
             dependencies: [
-                "KVProtocols", "KVConfiguration", "KVBackends", "KVReplication", "KVStorage", "KVTransport", "KVNode",
-                "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP", argumentParser, asyncHTTPClient, lifecycle,
+                "KVProtocols", "KVConfiguration", "KVBackends", "KVReplication", "KVStorage", "KVSnapshot", "KVTransport",
+                "KVNode", "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP", argumentParser, asyncHTTPClient, lifecycle,
                 unixSignals, logging, nioCore, nioHTTP1, nioPosix,
             ],
             path: "Sources/kv", swiftSettings: strict),
@@ -141,6 +142,7 @@ let package = Package(
             ]),
         tests("KVReplicationTests", ["KVReplication", "KVSimulator", "KVProtocols"]),
         tests("KVStorageTests", ["KVStorage", "KVProtocols"]),
+        tests("KVSnapshotTests", ["KVSnapshot", "KVProtocols"]),
         tests("KVTransportTests", ["KVTransport", "KVProtocols", "KVReplication", nioCore, nioPosix, logging]),
         tests(
             "KVNodeTests",

@@ -23,7 +23,9 @@ struct DiskTests {
         var settings = ClusterSettings.all(backend)
         settings.replaceAfter = 3_600_000
         settings.folders = ["worker1": "disk/data"]
-        settings.limits = ["worker1": #"{"max_value_bytes": 262144, "journal_segment_bytes": 1048576}"#]
+        settings.limits = [
+            "worker1": #"{"max_value_bytes": 262144, "journal_segment_bytes": 1048576, "disk_reserve_bytes": 0}"#
+        ]
         try await Cluster.with(settings, starting: false) { cluster in
             let disk = "\(cluster.folder)/disk"
             try await Mount.with("size=24m,mode=700", at: disk, in: cluster.folder) {
@@ -56,6 +58,46 @@ struct DiskTests {
                 for key in log.keys {
                     try await eventually("\(key) is the same everywhere") { try await cluster.agrees(key) }
                 }
+                await cluster.destroyAll()
+            }
+        }
+    }
+
+    /// All nodes on one disk, which gets nearly full: what grows is refused early, deletes still work.
+    @Test func `a nearly full disk refuses what grows, takes deletes, and recovers`() async throws {
+        var settings = ClusterSettings.all("lmdb")
+        settings.replaceAfter = 3_600_000
+        for node in settings.nodes {
+            settings.folders[node] = "disk/\(node)"
+            settings.limits[node] = #"{"journal_segment_bytes": 2097152, "disk_reserve_bytes": 67108864}"#
+        }
+        try await Cluster.with(settings, starting: false) { cluster in
+            let disk = "\(cluster.folder)/disk"
+            try await Mount.with("size=256m,mode=755", at: disk, in: cluster.folder) {
+                try await cluster.start()
+                let (log, server) = (WriteLog(), cluster.node("worker2"))
+                for key in ["one", "two", "three"] { #expect(await log.put(key, "before", to: server) == 200) }
+                let filler = "\(disk)/filler"
+                try fill(filler)
+                // 40 MiB are left: room for everything that the nodes do by themselves.
+                let length = try FileManager.default.attributesOfItem(atPath: filler)[.size] as? Int
+                let file = try FileHandle(forWritingTo: URL(filePath: filler))
+                try file.truncate(atOffset: UInt64(try #require(length) - (40 << 20)))
+                try file.close()
+                for key in ["one", "two", "three", "four"] {
+                    try await eventually("\(key) is refused") {
+                        await log.put(key, "during", to: server) == 507
+                    }
+                }
+                #expect(try await server("DELETE", "/kv/two").status == 204)
+                #expect(try await server.get("/kv/two").status == 404)
+                #expect(try await server.get("/kv/one").json["value"].string == "before")
+                let health = try await server.get("/health").json
+                #expect(health["reasons"].strings.joined().contains("disk_reserve_bytes"), "\(health)")
+
+                try FileManager.default.removeItem(atPath: filler)
+                try await eventually("there is room again") { await log.put("four", "after", to: server) == 200 }
+                try await cluster.healthy()
                 await cluster.destroyAll()
             }
         }

@@ -88,7 +88,8 @@ class Cluster:
             node = {
                 "name": name, "listen": address(self.http[name]), "peer_listen": address(self.peers[name]),
                 "backend": {"type": self.backends[name], "path": self.data(name)},
-                "limits": {"max_value_bytes": 65_536, "journal_segment_bytes": 1 << 20, "overlay_bytes": 1 << 20},
+                "limits": {"max_value_bytes": 65_536, "journal_segment_bytes": 1 << 20, "overlay_bytes": 1 << 20,
+                           "disk_reserve_bytes": 0},
                 "log": {"level": "info"}}
             if self.uses_proxy:
                 node["peer_advertise"] = address(self.front[name])

@@ -85,6 +85,7 @@ extension LimitsConfiguration {
             ("journal_segment_bytes", .whole(journalSegmentBytes)),
             ("max_inflight", .whole(maxInflight)),
             ("scrub_bytes_per_second", .whole(scrubBytesPerSecond)),
+            ("disk_reserve_bytes", .whole(diskReserveBytes)),
         ])
     }
 }

@@ -104,6 +104,9 @@ public struct LimitsConfiguration: Hashable, Sendable {
     /// How much the scrub reads of the backend, in bytes per second, where a record counts 8 KiB more than it has. 4 MiB
     /// unless configured; 0: no scrub.
     public let scrubBytesPerSecond: Int
+    /// Free bytes of the disk under the data folder below which clients' writes other than deletes are refused where this
+    /// node leads, so that deletes and repairs have room. 128 MiB unless configured; 0: none.
+    public let diskReserveBytes: Int
 }
 
 /// What a process logs, and how.

@@ -141,6 +141,10 @@ extension ClusterConfiguration {
                       "scrub_bytes_per_second": {
                         "type": "integer", "minimum": 0, "maximum": 1073741824, "default": 4194304,
                         "description": "How much of the backend is read in the background to find damage; a record counts 8 KiB more than it has. 0: none."
+                      },
+                      "disk_reserve_bytes": {
+                        "type": "integer", "minimum": 0, "maximum": 1125899906842624, "default": 134217728,
+                        "description": "When less of the disk is free, this node refuses what grows, so that deletes and repairs have room. 0: none."
                       }
                     }
                   },

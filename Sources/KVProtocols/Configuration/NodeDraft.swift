@@ -51,7 +51,7 @@ struct NodeDraft {
 extension NodeDraft {
     static let limitKeys = [
         "max_value_bytes", "max_body_bytes", "overlay_bytes", "journal_segment_bytes", "max_inflight",
-        "scrub_bytes_per_second",
+        "scrub_bytes_per_second", "disk_reserve_bytes",
     ]
 
     private static let mebibyte = 1 << 20
@@ -71,7 +71,9 @@ extension NodeDraft {
         let inflight = fields.integer("max_inflight", in: 1...65536, default: 4096, &problems)
         let scrub = fields.integer(
             "scrub_bytes_per_second", in: 0...1024 * mebibyte, default: 4 * mebibyte, &problems)
-        guard let value, let body, let overlay, let segment, let inflight, let scrub else { return nil }
+        let reserve = fields.integer(
+            "disk_reserve_bytes", in: 0...1 << 50, default: 128 * mebibyte, &problems)
+        guard let value, let body, let overlay, let segment, let inflight, let scrub, let reserve else { return nil }
 
         let isBigEnough = [
             // Base64 makes four bytes of three; the rest of the JSON takes some more.
@@ -83,7 +85,8 @@ extension NodeDraft {
         return LimitsConfiguration(
             maxValueBytes: value.value, maxBodyBytes: body.value, overlayBytes: overlay.value,
             journalSegmentBytes: segment.value, maxInflight: inflight.value,
-            scrubBytesPerSecond: scrub.value)
+            scrubBytesPerSecond: scrub.value,
+            diskReserveBytes: reserve.value)
     }
 
     private static func atLeast(

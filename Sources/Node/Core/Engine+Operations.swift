@@ -54,7 +54,7 @@ extension Engine {
         if storage.failure != nil || isStopped || refusal != nil { return .failed }
         if pending.count >= settings.maximumOperations { return .overloaded }
         guard operation.isWrite, replicas[Int(partition.rawValue)]?.machine.isLeading == true else { return nil }
-        if refusesWrites { return .full }
+        if refusesWrites, !(storage.isDiskLow && operation.freesSpace) { return .full }
         return storage.isOverLimit ? .overloaded : nil
     }
 

@@ -102,6 +102,10 @@ final class Engine {
         if let deadline = unmetDeadline, now >= deadline { giveUpUnmetPeers() }
         retryWaiting()
         storage.tick(nowMilliseconds: now)
+        if isDiskFull != refusesWrites {
+            isDiskFull = refusesWrites
+            stepAll(.disk(isFull: isDiskFull))
+        }
         settle()
         storage.commit()
         flushOutbox()
@@ -324,10 +328,6 @@ final class Engine {
         if isDegradationLogged, storage.degradation == nil {
             logger.notice("storage writes again")
             isDegradationLogged = false
-        }
-        if isDiskFull != refusesWrites {
-            isDiskFull = refusesWrites
-            stepAll(.disk(isFull: isDiskFull))
         }
     }
 

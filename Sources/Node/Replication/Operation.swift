@@ -21,6 +21,11 @@ public enum Operation: Hashable, Sendable {
         }
     }
 
+    /// Whether it is there to need less space, and is let through when little is left.
+    public var freesSpace: Bool {
+        if case .delete = self { true } else { false }
+    }
+
     /// `nil` for a barrier.
     public var key: Key? {
         switch self {

@@ -132,7 +132,7 @@ struct ConversionCopy {
 }
 
 /// A partition's records in order of keys, in pages that fit into one batch.
-private struct RecordPages {
+struct RecordPages {
     private let backend: any StorageBackend
     private let limits: FlushJob.Limits
     private var request: ScanRequest

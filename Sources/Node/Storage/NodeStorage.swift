@@ -31,11 +31,14 @@ public final class NodeStorage {
         public var scrubBytesPerSecond: Int
         /// How long after the beginning of one pass over the backend the next one begins, at the earliest, in milliseconds.
         public var scrubPassMilliseconds: UInt64
+        /// Free bytes of the disk under the folder below which `isDiskLow` is true. 0: never.
+        public var reserveBytes: Int
 
         public init(
             seed: UInt64, segmentBytes: Int = 64 << 20, overlayLimitBytes: Int = 64 << 20,
             flushDelayMilliseconds: UInt64 = 50, flushOperations: Int = 20_000, flushBytes: Int = 16 << 20,
-            retryMilliseconds: Int = 200, scrubBytesPerSecond: Int = 0, scrubPassMilliseconds: UInt64 = 30_000
+            retryMilliseconds: Int = 200, scrubBytesPerSecond: Int = 0, scrubPassMilliseconds: UInt64 = 30_000,
+            reserveBytes: Int = 0
         ) {
             self.seed = seed
             self.segmentBytes = segmentBytes
@@ -46,6 +49,7 @@ public final class NodeStorage {
             self.retryMilliseconds = retryMilliseconds
             self.scrubBytesPerSecond = scrubBytesPerSecond
             self.scrubPassMilliseconds = scrubPassMilliseconds
+            self.reserveBytes = reserveBytes
         }
     }
 
@@ -72,9 +76,13 @@ public final class NodeStorage {
     /// Why nothing becomes durable any more, if so: the node has failed and acknowledges nothing until it is restarted.
     public internal(set) var failure: StorageError?
     /// Why the disk doesn't take what it should, if so: the node is degraded, its data safe, and it recovers by itself.
-    public var degradation: StorageError? { journalDegradation ?? flushDegradation }
+    public var degradation: StorageError? { journalDegradation ?? flushDegradation ?? lowDegradation }
     var journalDegradation: StorageError?
     var flushDegradation: StorageError?
+    /// Everything can still be stored, but less is free than `Settings.reserveBytes`: what grows had better be refused, so
+    /// that deletes and repairs have room. As of the last `statistics`; ends when a quarter more is free.
+    public var isDiskLow: Bool { lowDegradation != nil && journalDegradation == nil && flushDegradation == nil }
+    private var lowDegradation: StorageError?
 
     /// The backend has everything up to here.
     var flushed: UInt64
@@ -230,11 +238,26 @@ public final class NodeStorage {
         let figures = journal.figures
         let isDue = nowMilliseconds - min(measuredMilliseconds, nowMilliseconds) >= 1000
         if isDue { measuredMilliseconds = nowMilliseconds }
+        let backend = try flusher.statistics(refreshing: isDue)
+        noteFree(backend.bytesFree)
         return StorageStatistics(
-            backend: try flusher.statistics(refreshing: isDue), overlayEntries: view.overlayEntries,
+            backend: backend, overlayEntries: view.overlayEntries,
             overlayBytes: view.overlayBytes,
             journalSegments: figures.segments, journalBytes: figures.bytes, journalSyncs: figures.syncs,
             flushes: flusher.flushes, appended: appended, durable: durable, flushed: flushed,
             scrub: scrub?.figures ?? ScrubFigures())
+    }
+
+    private func noteFree(_ bytes: UInt64) {
+        let reserve = UInt64(max(0, settings.reserveBytes))
+        guard reserve > 0, backend.capabilities.durable else { return }
+        if bytes < reserve {
+            lowDegradation = StorageError(
+                .full,
+                "the disk is nearly full: \(bytes >> 20) MiB are free, and \(reserve >> 20) MiB are kept for deletes and repairs; "
+                    + "free some space, delete keys, or lower limits.disk_reserve_bytes", path: folder.path)
+        } else if bytes >= reserve + reserve / 4 {
+            lowDegradation = nil
+        }
     }
 }

@@ -77,7 +77,7 @@ public struct StorageConversion {
             try handOver(identity)
             return Summary(records: 0, bytes: 0, wasResumed: true)
         }
-        try settle()
+        try source.settle(partitions, disk)
         let folder = try DataFolder(path: source.path, backendType: source.type, disk: disk, newIdentity: 0)
         defer { folder.release() }
         let old = try source.open(partitions)
@@ -88,29 +88,7 @@ public struct StorageConversion {
         return summary
     }
 
-    /// Brings everything that is in the journal into the old engine, and stops as a node does.
-    private func settle() throws(StorageError) {
-        guard try DataFolder.occupant(of: source.path, disk) == source.type else {
-            throw StorageError(
-                .foreign, "there is no data of a node with the backend '\(source.type)' in the folder",
-                path: source.path)
-        }
-        let folder = try DataFolder(path: source.path, backendType: source.type, disk: disk, newIdentity: 0)
-        let backend = try source.open(partitions)
-        let seed = try StorageConversion.checkpoint(of: backend)?.seed ?? 0
-        let storage: NodeStorage
-        do {
-            storage = try NodeStorage(
-                folder: folder, backend: backend, partitions: partitions, settings: NodeStorage.Settings(seed: seed),
-                driver: .threads, notify: { _ in })
-        } catch {
-            try backend.close()
-            throw error
-        }
-        try storage.stop()
-    }
-
-    private static func checkpoint(of backend: any StorageBackend) throws(StorageError) -> StorageCheckpoint? {
+    fileprivate static func checkpoint(of backend: any StorageBackend) throws(StorageError) -> StorageCheckpoint? {
         guard let bytes = try backend.metadata(.node, StorageCheckpoint.name) else { return nil }
         guard let checkpoint = bytes.withUnsafeBytes({ StorageCheckpoint($0) }) else {
             throw StorageError(.damaged, "the checkpoint in the backend's metadata can't be read")
@@ -160,5 +138,50 @@ public struct StorageConversion {
     private func handOver(_ identity: UInt64) throws(StorageError) {
         try DataFolder.finishConversion(
             from: source.path, to: target.path, type: target.type, identity: identity, disk)
+    }
+}
+
+extension StorageConversion.Place {
+    /// Brings everything that is in the journal into the engine, and stops as a node does.
+    func settle(_ partitions: Int, _ disk: any StorageDisk) throws(StorageError) {
+        guard try DataFolder.occupant(of: path, disk) == type else {
+            throw StorageError(
+                .foreign, "there is no data of a node with the backend '\(type)' in the folder",
+                path: path)
+        }
+        let folder = try DataFolder(path: path, backendType: type, disk: disk, newIdentity: 0)
+        let backend = try open(partitions)
+        let seed = try StorageConversion.checkpoint(of: backend)?.seed ?? 0
+        let storage: NodeStorage
+        do {
+            storage = try NodeStorage(
+                folder: folder, backend: backend, partitions: partitions, settings: NodeStorage.Settings(seed: seed),
+                driver: .threads, notify: { _ in })
+        } catch {
+            try backend.close()
+            throw error
+        }
+        try storage.stop()
+    }
+
+    /// Hands out every record of a stopped node's folder, tombstones included, partition by partition in order of keys, in
+    /// pages of up to 1,000 records or 16 MiB. What is only in the journal is brought into the engine first.
+    /// - Throws: `.inUse` while a node runs on the folder, `.damaged` when a record fails verification, what the engine throws
+    ///   as a `StorageError`; what `body` throws.
+    public func records(_ partitions: Int, _ body: ([(key: Key, record: Record)]) throws -> Void) throws {
+        let disk = SystemDisk()
+        try settle(partitions, disk)
+        let folder = try DataFolder(path: path, backendType: type, disk: disk, newIdentity: 0)
+        defer { folder.release() }
+        let backend = try open(partitions)
+        let result = Result {
+            for partition in 0..<partitions {
+                var pages = RecordPages(
+                    backend, PartitionID(UInt16(partition)), after: nil, limits: FlushJob.Limits())
+                while let page = try pages.next() { try body(page) }
+            }
+        }
+        try backend.close()
+        try result.get()
     }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 
 /// `kv ls`
 struct List: AsyncParsableCommand {
@@ -74,19 +73,11 @@ struct List: AsyncParsableCommand {
             var line = Array(entry.key.utf8)
             if values {
                 line.append(UInt8(ascii: "\t"))
-                line += entry.bytes
+                line += entry.decodedValue ?? []
             }
             if isTerminal { line = Array(Terminal.printable(String(decoding: line, as: UTF8.self)).utf8) }
             bytes += line + [UInt8(ascii: "\n")]
         }
         Terminal.write(bytes)
-    }
-}
-
-extension KeysDocument.Entry {
-    fileprivate var bytes: [UInt8] {
-        let text = value ?? ""
-        guard encoding == "base64", let data = Data(base64Encoded: text) else { return Array(text.utf8) }
-        return Array(data)
     }
 }

@@ -102,6 +102,7 @@ struct NodeProcess {
         NodeStorage.Settings(
             seed: settings.digestSeed, segmentBytes: configuration.limits.journalSegmentBytes,
             overlayLimitBytes: configuration.limits.overlayBytes,
-            scrubBytesPerSecond: configuration.limits.scrubBytesPerSecond)
+            scrubBytesPerSecond: configuration.limits.scrubBytesPerSecond,
+            reserveBytes: configuration.limits.diskReserveBytes)
     }
 }

@@ -3,6 +3,7 @@ import AsyncHTTPClient
 import KVConfiguration
 import KVHTTP
 import KVProtocols
+import KVSnapshot
 import KVTransport
 
 /// Why a command did not do what it was asked, for a person and for scripts.
@@ -33,6 +34,7 @@ struct CommandFailure: Error, Hashable {
         case let problems as ConfigurationProblems: self.init(.error, problems.description)
         case let error as StorageError: self.init(.error, CommandFailure.text(of: error))
         case let error as HTTPServerError: self.init(.error, error.description)
+        case let error as SnapshotError: self.init(.error, error.description)
         case let error as PeerNetworkError: self.init(.error, error.message)
         case is ExitCode, is CleanExit, is ValidationError: return nil
         case let error as HTTPClientError: self.init(.error, error.description)

@@ -12,6 +12,13 @@ enum WallClock {
         return text(ofSeconds: Int(time.tv_sec), milliseconds: Int(time.tv_nsec) / 1_000_000)
     }
 
+    /// Since 1970.
+    static func milliseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) * 1_000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+
     /// - Parameter seconds: since 1970.
     static func text(ofSeconds seconds: Int, milliseconds: Int) -> String {
         var second = time_t(seconds)

@@ -140,6 +140,17 @@ final class Cluster: Sendable {
         return answer.status == 200 && replicas.count == 3 && replicas.allSatisfy { $0["agrees"].boolean == true }
     }
 
+    /// Gives a node another backend in the configuration file; it takes effect when the node is started again.
+    func setBackend(of node: String, type: String, path: String) throws {
+        let text = try String(contentsOfFile: configuration, encoding: .utf8)
+        let name = try #require(text.range(of: #""name": "\#(node)""#))
+        let backend = try #require(text.range(of: #""backend": {"#, range: name.upperBound..<text.endIndex))
+        let end = try #require(text.range(of: "}", range: backend.upperBound..<text.endIndex))
+        let changed =
+            text[..<backend.upperBound] + #""type": "\#(type)", "path": "\#(path)""# + text[end.lowerBound...]
+        try changed.write(toFile: configuration, atomically: true, encoding: .utf8)
+    }
+
     /// Runs `kv` with these arguments, against this cluster.
     func command(_ arguments: String..., input: String = "") async throws -> CommandResult {
         var environment = Executable.environment
