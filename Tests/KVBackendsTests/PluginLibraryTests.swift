@@ -56,7 +56,7 @@ import Testing
                 open_store, READ, scan, apply, statistics, end, DESTROY,
             };
         #ifdef NO_TABLE
-            (void)table;
+            (void)table; (void)host_abi;
             return NULL;
         #else
             return host_abi == KV_BACKEND_ABI ? &table : NULL;

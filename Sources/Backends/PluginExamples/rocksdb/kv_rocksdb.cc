@@ -4,7 +4,10 @@
  * One database in the folder `rocksdb` within the data folder, readable with `ldb --db=DATA/rocksdb scan --hex`. Its keys:
  *
  *     space u8, partition u32 big-endian, key    what the host stores; the order is the host's
- *     2, partition u32 big-endian                how many records the partition has, u64 little-endian
+ *
+ * and in the column family `counts`, away from damage among the others:
+ *
+ *     0, partition u32 big-endian                how many records the partition has, u64 little-endian
  *
  * A batch is one WriteBatch, synced: all or nothing. RocksDB keeps a checksum for each block, and one that fails makes every
  * record of that block KV_DAMAGED; in the log of what was written last it makes open fail with KV_DAMAGED.
@@ -17,18 +20,19 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <fcntl.h>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -44,15 +48,25 @@ struct kv_store {
     std::string folder;
     rocksdb::Options options;
     std::unique_ptr<rocksdb::DB> db;
-    /* Of each partition; changed by apply alone. */
+    /* The default one and `counts`. */
+    std::vector<rocksdb::ColumnFamilyHandle *> families;
+    /* How many there are in each partition; seen by apply alone. */
     std::vector<uint64_t> records;
+    std::atomic<uint64_t> total{0};
     /* After a full disk RocksDB refuses to write until it is told to go on. */
     bool is_stopped = false;
+
+    Status close() {
+        for (auto *family : families) db->DestroyColumnFamilyHandle(family);
+        families.clear();
+        return db ? db->Close() : Status::OK();
+    }
+
+    ~kv_store() { close().PermitUncheckedError(); }
 };
 
 namespace {
 
-constexpr char COUNTS = 2;
 constexpr size_t PREFIX = 5;
 
 int32_t fail(kv_error *error, int32_t code, const std::string &message, const std::string &cause = "") {
@@ -108,6 +122,15 @@ std::string end_of(char space, uint32_t partition) {
 
 /* Opening. */
 
+/* RocksDB would look every few seconds whether a full disk has room for a whole write buffer again; apply asks instead,
+ * when there is something to write. */
+class NoRecovery : public rocksdb::EventListener {
+  public:
+    void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, Status, bool *is_automatic) override {
+        *is_automatic = false;
+    }
+};
+
 bool parse(const char *text, uint64_t *number) {
     char *end = nullptr;
     errno = 0;
@@ -145,9 +168,11 @@ int32_t configure(const kv_open *request, rocksdb::Options *options, kv_error *e
     options->table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     options->write_buffer_size = write_buffer_bytes;
     options->create_if_missing = true;
+    options->create_missing_column_families = true;
     /* A log that a crash cut off is good up to there; one that is damaged elsewhere is refused, while the usual mode would
      * silently forget acknowledged batches. */
     options->wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+    options->listeners.push_back(std::make_shared<NoRecovery>());
     /* Room is taken when it is needed: otherwise a disk seems full early. */
     options->allow_fallocate = false;
     options->keep_log_file_num = 2;
@@ -170,8 +195,8 @@ int32_t make_folder(const kv_open *request, const std::string &folder, kv_error 
 }
 
 int32_t load_counts(kv_store *store, kv_error *error) {
-    std::unique_ptr<rocksdb::Iterator> each(store->db->NewIterator(rocksdb::ReadOptions()));
-    for (each->Seek(std::string(1, COUNTS)); each->Valid(); each->Next()) {
+    std::unique_ptr<rocksdb::Iterator> each(store->db->NewIterator(rocksdb::ReadOptions(), store->families[1]));
+    for (each->SeekToFirst(); each->Valid(); each->Next()) {
         const Slice key = each->key(), value = each->value();
         uint32_t partition = 0;
         for (size_t i = 1; i < PREFIX && key.size() == PREFIX; i++) {
@@ -183,6 +208,7 @@ int32_t load_counts(kv_store *store, kv_error *error) {
         for (size_t i = sizeof(uint64_t); i > 0; i--) {
             store->records[partition] = store->records[partition] << 8 | static_cast<uint8_t>(value[i - 1]);
         }
+        store->total += store->records[partition];
     }
     return each->status().ok() ? KV_OK : fail_of(error, each->status(), "the number of records can't be read");
 }
@@ -196,7 +222,9 @@ int32_t open_store(const kv_open *request, kv_store **result, kv_error *error) {
         if (code == KV_OK) code = make_folder(request, store->folder, error);
         if (code != KV_OK) return code;
         rocksdb::DB *db = nullptr;
-        const Status status = rocksdb::DB::Open(store->options, store->folder, &db);
+        const Status status = rocksdb::DB::Open(
+            store->options, store->folder,
+            {{rocksdb::kDefaultColumnFamilyName, store->options}, {"counts", store->options}}, &store->families, &db);
         if (!status.ok()) {
             /* There is no code for it. */
             const std::string text = status.ToString();
@@ -289,13 +317,16 @@ class Counter {
             for (int shift = 0; shift < 64; shift += 8) {
                 value.push_back(static_cast<char>(records[partition] >> shift & 0xFF));
             }
-            const Status status = batch->Put(full_key(COUNTS, partition), value);
+            const Status status = batch->Put(store->families[1], full_key(0, partition), value);
             if (!status.ok()) return status;
         }
         return Status::OK();
     }
 
-    void commit() { store->records = records; }
+    void commit() {
+        for (uint32_t partition : changed) store->total += records[partition] - store->records[partition];
+        store->records = std::move(records);
+    }
 
   private:
     void set(uint32_t partition, uint64_t count) {
@@ -379,6 +410,7 @@ int32_t statistics(kv_store *store, kv_statistics *statistics, kv_error *error) 
             store->db->GetIntProperty(figure.property, &target->value);
         }
         (void)error;
+        statistics->keys = store->total;
         statistics->bytes_on_disk = statistics->figures[0].value + statistics->figures[1].value;
         return static_cast<int32_t>(KV_OK);
     });
@@ -388,8 +420,8 @@ int32_t close_store(kv_store *store, kv_error *error) {
     return guarded(error, KV_IO, [&] {
         std::unique_ptr<kv_store> last(store);
         /* Spares the next open to read the log; if it fails the data is in the log all the same. */
-        last->db->Flush(rocksdb::FlushOptions()).PermitUncheckedError();
-        const Status status = last->db->Close();
+        last->db->Flush(rocksdb::FlushOptions(), last->families).PermitUncheckedError();
+        const Status status = last->close();
         return status.ok() ? static_cast<int32_t>(KV_OK) : fail_of(error, status, "the database can't be closed");
     });
 }
@@ -397,7 +429,7 @@ int32_t close_store(kv_store *store, kv_error *error) {
 int32_t destroy(kv_store *store, kv_error *error) {
     return guarded(error, KV_IO, [&] {
         std::unique_ptr<kv_store> last(store);
-        Status status = last->db->Close();
+        Status status = last->close();
         last->db.reset();
         if (status.ok()) status = rocksdb::DestroyDB(last->folder, last->options);
         if (!status.ok()) return fail_of(error, status, "the database can't be removed");
