@@ -38,6 +38,21 @@ import Testing
         #expect(error?.message.contains("option") == true)
     }
 
+    @Test("a scan starts behind a text that is longer than any key", arguments: Engine.all)
+    func longStart(engine: Engine) throws {
+        let folder = try TestFolder()
+        let backend = try engine.open(folder)
+        let text = "{t}" + String(repeating: "x", count: 477)
+        let keys = try [Key("{t}a"), Key(text), Key("{t}y")]
+        for key in keys { try backend.put(key, [1]) }
+        for length in [481, 2000] {
+            let after = Key(unchecked: Array((text + String(repeating: "x", count: length - 480)).utf8))
+            let page = try backend.scan(ScanRequest(partition: keys[0].partition, after: after, limit: 10))
+            #expect(page.entries.map(\.key) == [keys[2]])
+        }
+        try backend.close()
+    }
+
     @Test("the page engine keeps whole batches however far a crash let the last one come")
     func tornBatch() throws {
         let engine = try engine("page")

@@ -149,7 +149,7 @@ typedef struct kv_operation {
 typedef struct kv_scan {
     uint32_t partition;
     uint32_t reserved;
-    /* Only keys that are greater; all of them when empty. */
+    /* Only keys that are greater; all of them when empty. At most 480 bytes. */
     kv_span after;
     /* Only keys that start with these bytes, which may be more than a key can have. */
     kv_span prefix;

@@ -124,8 +124,10 @@ public final class PluginBackend: StorageBackend {
             return ScanPage(entries: [], isLast: true)
         }
         var page = PluginPage(request, longest: longestRecord)
+        // What is greater than a longer text than any key is what is greater than its first bytes.
+        let start = (request.after?.bytes ?? []).prefix(Key.maximumLength)
         try store.use("a partition can't be scanned") { handle, error in
-            (request.after?.bytes ?? []).withUnsafeBytes { after in
+            start.withUnsafeBytes { after in
                 request.prefix.withUnsafeBytes { prefix in
                     var scan = kv_scan(
                         partition: UInt32(request.partition.rawValue), reserved: 0, after: kv_span(after),
