@@ -20,6 +20,17 @@ SEEDS ?= 0...4999
 JOBS ?= 2
 ROUNDS ?= 60
 
+# The example engines. A compiler comes with Swift where the system has none.
+ifeq ($(origin CC),default)
+CC := $(shell command -v cc || command -v clang || echo cc)
+endif
+ifeq ($(origin CXX),default)
+CXX := $(shell command -v c++ || command -v clang++ || echo c++)
+endif
+PLUGINS := .build/plugins
+PLUGIN_HEADER := Sources/Backends/CPlugin/kv_backend.h
+PLUGIN_FLAGS := -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -I$(dir $(PLUGIN_HEADER))
+
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -29,13 +40,25 @@ up: dependencies ## Run a whole cluster on this machine: make up [CONFIG=configs
 	swift build -c release --product kv
 	exec .build/release/kv up $(if $(CONFIG),--config '$(CONFIG)')
 
+.PHONY: plugins
+plugins: test-dependencies ## Build the example storage engines into .build/plugins: see docs/plugins.md
+	$(MAKE) $(PLUGINS)/libkv_page.so $(PLUGINS)/libkv_rocksdb.so
+
+$(PLUGINS)/libkv_page.so: Sources/Backends/PluginExamples/page/kv_page.c $(PLUGIN_HEADER)
+	mkdir -p $(PLUGINS)
+	$(CC) $(PLUGIN_FLAGS) -o $@ $< -pthread
+
+$(PLUGINS)/libkv_rocksdb.so: Sources/Backends/PluginExamples/rocksdb/kv_rocksdb.cc $(PLUGIN_HEADER)
+	mkdir -p $(PLUGINS)
+	$(CXX) -std=c++17 $(PLUGIN_FLAGS) -o $@ $< -lrocksdb -pthread
+
 .PHONY: test
-test: dependencies ## Build and run every test
+test: test-dependencies ## Build and run every test
 	swift build --build-tests
 	$(RUN_TESTS)
 
 .PHONY: check
-check: dependencies lint ## All that must hold before a commit: format, rooms, no warnings, tests
+check: test-dependencies lint ## All that must hold before a commit: format, rooms, no warnings, tests
 	.ci/build-without-warnings
 	$(RUN_TESTS)
 
@@ -82,3 +105,7 @@ clean: ## Remove what was built; data stays
 .PHONY: dependencies
 dependencies:
 	@.ci/install-dependencies
+
+.PHONY: test-dependencies
+test-dependencies:
+	@.ci/install-dependencies plugins

@@ -82,10 +82,13 @@ let package = Package(
         room(
             "KVLMDBBackend", "Backends/LMDB",
             ["KVProtocols", .target(name: "CLMDB", condition: .when(traits: ["LMDB"]))]),
+        // Seen by the plugin backend here, and by whoever writes an engine elsewhere.
+        .systemLibrary(name: "CPlugin", path: "Sources/Backends/CPlugin"),
+        room("KVPluginBackend", "Backends/Plugin", ["KVProtocols", "CPlugin"]),
         room(
             "KVBackends", "Backends/Registry",
             [
-                "KVProtocols", "KVMemoryBackend", "KVFileBackend",
+                "KVProtocols", "KVMemoryBackend", "KVFileBackend", "KVPluginBackend",
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
             ]),
@@ -136,7 +139,7 @@ let package = Package(
         tests(
             "KVBackendsTests",
             [
-                "KVProtocols", "KVConformance", "KVBackends", "KVFileBackend", "KVStorage",
+                "KVProtocols", "KVConformance", "KVBackends", "KVFileBackend", "KVPluginBackend", "KVStorage",
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
             ]),

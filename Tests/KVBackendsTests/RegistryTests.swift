@@ -6,7 +6,7 @@ import Testing
 @Suite struct RegistryTests {
     @Test("a factory is found by its type")
     func found() throws {
-        for engine in Engine.all {
+        for engine in Engine.builtIn {
             #expect(try BackendRegistry.factory(type: engine.factory.type).type == engine.factory.type)
         }
     }
@@ -26,7 +26,7 @@ import Testing
     func options() throws {
         let folder = try TestFolder()
         let context = BackendContext(path: folder.path, partitions: 8, options: ["cache": .integer(1)])
-        for engine in Engine.all {
+        for engine in Engine.builtIn {
             #expect(code { _ = try BackendRegistry.open(type: engine.factory.type, context) } == .invalid)
         }
     }

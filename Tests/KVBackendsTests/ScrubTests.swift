@@ -47,7 +47,9 @@ import Testing
         }
     }
 
-    @Test("a bit that flipped in a record that nobody reads is found within one pass", arguments: Engine.durable)
+    @Test(
+        "a bit that flipped in a record that nobody reads is found within one pass",
+        arguments: Engine.durable.filter(\.isolatesDamage))
     func coldDamage(engine: Engine) throws {
         let folder = try TestFolder()
         let backend = try engine.open(folder)

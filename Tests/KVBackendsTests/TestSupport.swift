@@ -8,14 +8,20 @@ import Testing
 struct Engine: Sendable, CustomTestStringConvertible {
     let factory: BackendFactory
 
-    /// Every backend that was compiled in.
-    static let all = BackendRegistry.standard.map(Engine.init)
+    /// Every backend that was compiled in, but for the one that is nothing without a library.
+    static let builtIn = BackendRegistry.standard.filter { !$0.loadsLibrary }.map(Engine.init)
+    /// Those, and the plugins of this repository.
+    static let all = builtIn + PluginExamples.engines
     /// Those that keep data on a disk.
     static let durable = all.filter { $0.factory.type != "memory" }
 
     static func named(_ type: String) -> Engine? { all.first { $0.factory.type == type } }
 
     var testDescription: String { factory.type }
+
+    /// Whether damage of one value is damage of one record. RocksDB has a checksum for each block of many records, and gives
+    /// out none of them when it fails.
+    var isolatesDamage: Bool { factory.type != "plugin:rocksdb" }
 
     func open(_ folder: TestFolder, options: [String: OptionValue] = [:]) throws(StorageError) -> any StorageBackend {
         try factory.open(BackendContext(path: folder.path, partitions: ConformanceSuite.partitions, options: options))

@@ -78,6 +78,22 @@ import Testing
         #expect(try Fixture.load(cluster.json).json == cluster.json)
     }
 
+    @Test func `a plugin has a library, and options that only the library knows`() throws {
+        let text = try Fixture.changed([
+            (
+                "nodes.0.backend",
+                #"{"type": "plugin", "library": "libkv_x.so", "path": "p", "options": {"a": 1, "b_c": "d"}}"#
+            )
+        ])
+        let cluster = try Fixture.load(text)
+        let backend = cluster.nodes[0].backend
+        #expect(backend.library == "libkv_x.so")
+        #expect(backend.options == ["library": .string("libkv_x.so"), "a": .integer(1), "b_c": .string("d")])
+        #expect(cluster.nodes[1].backend.library == nil)
+        #expect(cluster.json.contains(#""library": "libkv_x.so""#))
+        #expect(try Fixture.load(cluster.json) == cluster)
+    }
+
     @Test func `all problems are reported at once, each with path, line and column`() throws {
         let text = """
             {
@@ -104,7 +120,7 @@ import Testing
             lines[1] == #"test.json:2:49: $.cluster.hartbeat_ms: unknown key; did you mean "heartbeat_ms"?"#)
         #expect(
             lines[6].hasPrefix("test.json:5:82: $.nodes[0].backend.type: ")
-                && lines[6].hasSuffix(#"file, sqlite, lmdb, memory; did you mean "lmdb"?"#))
+                && lines[6].hasSuffix(#"file, sqlite, lmdb, memory, plugin; did you mean "lmdb"?"#))
     }
 
     @Test(arguments: [
@@ -141,6 +157,21 @@ import Testing
         ("nodes.0.backend.path", "\"\"", "$.nodes[0].backend.path", "path of a folder"),
         ("nodes.0.backend.options", #"{"tunin": 1}"#, "$.nodes[0].backend.options.tunin", "did you mean \"tuning\"?"),
         ("nodes.0.backend.options", #"{"tuning": []}"#, "$.nodes[0].backend.options.tuning", "found a list"),
+        ("nodes.0.backend.library", #""x.so""#, "$.nodes[0].backend.library", "comes out of no library"),
+        ("nodes.0.backend.type", #""plugin""#, "$.nodes[0].backend.library", "is missing"),
+        ("nodes.0.backend", #"{"type": "plugin", "path": "x", "library": 7}"#, "$.nodes[0].backend.library", "a text"),
+        (
+            "nodes.0.backend", #"{"type": "plugin", "path": "x", "library": ""}"#, "$.nodes[0].backend.library",
+            "1 to 4095"
+        ),
+        (
+            "nodes.0.backend", #"{"type": "plugin", "path": "x", "library": "x", "options": {"library": "y"}}"#,
+            "$.nodes[0].backend.options.library", "beside options"
+        ),
+        (
+            "nodes.0.backend", #"{"type": "plugin", "path": "x", "library": "x", "options": {"y": null}}"#,
+            "$.nodes[0].backend.options.y", "found null"
+        ),
         ("nodes.0.limits", #"{"max_value_bytes": 67108865}"#, "$.nodes[0].limits.max_value_bytes", "not in"),
         ("nodes.0.limits", #"{"max_body_bytes": 1048576}"#, "$.nodes[0].limits.max_body_bytes", "too small"),
         ("nodes.0.limits", #"{"overlay_bytes": 1048576}"#, "$.nodes[0].limits.overlay_bytes", "too small"),

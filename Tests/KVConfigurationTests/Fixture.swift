@@ -4,10 +4,14 @@ import KVProtocols
 
 /// A small valid configuration to be broken in one place, and the registry of the tests.
 enum Fixture {
-    static let backends = ["file", "sqlite", "lmdb", "memory"].map(backend)
+    static let backends =
+        ["file", "sqlite", "lmdb", "memory"].map { backend($0) } + [backend("plugin", loadsLibrary: true)]
 
-    private static func backend(_ type: String) -> BackendFactory {
-        BackendFactory(type: type, summary: "for tests", options: ["tuning"]) { _ throws(StorageError) in
+    private static func backend(_ type: String, loadsLibrary: Bool = false) -> BackendFactory {
+        BackendFactory(
+            type: type, summary: "for tests", options: loadsLibrary ? [BackendFactory.libraryOption] : ["tuning"],
+            loadsLibrary: loadsLibrary
+        ) { _ throws(StorageError) in
             throw StorageError(.unsupported, "opens nothing")
         }
     }

@@ -1,5 +1,6 @@
 import KVFileBackend
 import KVMemoryBackend
+import KVPluginBackend
 public import KVProtocols
 
 #if LMDB
@@ -23,6 +24,10 @@ public enum BackendRegistry {
         #if LMDB
         list.append(FolderMarker.guarding(LMDBBackend.factory))
         #endif
+        list.append(
+            FolderMarker.guarding(PluginBackend.factory) { context throws(StorageError) in
+                try PluginBackend.folderType(context)
+            })
         return list
     }()
 
@@ -47,13 +52,15 @@ public enum BackendRegistry {
         throw StorageError(.invalid, "there is no backend \"\(type)\"; use one of: \(known)")
     }
 
-    /// Opens `context.path` with the backend `type`, after checking the names of its options.
+    /// Opens `context.path` with the backend `type`, after checking the names of its options, which for a library's
+    /// engine the library does.
     /// - Throws: what `factory(type:in:)` and the backend's `open` throw, and `.invalid` for an option it doesn't have.
     public static func open(
         type: String, _ context: BackendContext, in list: [BackendFactory] = standard
     ) throws(StorageError) -> any StorageBackend {
         let factory = try factory(type: type, in: list)
-        let unknown = context.options.keys.filter { !factory.options.contains($0) }.sorted()
+        let isAnyOptionKnown = factory.loadsLibrary
+        let unknown = context.options.keys.filter { !isAnyOptionKnown && !factory.options.contains($0) }.sorted()
         guard unknown.isEmpty else {
             let known = factory.options.isEmpty ? "it has none" : "it has: " + factory.options.joined(separator: ", ")
             throw StorageError(

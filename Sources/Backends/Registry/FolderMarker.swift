@@ -19,10 +19,16 @@ public enum FolderMarker {
     /// A marker in a folder that holds nothing else (entries that start with `.kv` aside) is out of date and replaced.
     /// Additional errors of `open`: `.foreign` for another backend's, partition number's or a newer program's folder;
     /// `.readOnly`, `.full` and `.io` when the marker can't be read or written.
-    public static func guarding(_ factory: BackendFactory) -> BackendFactory {
-        BackendFactory(type: factory.type, summary: factory.summary, options: factory.options) {
-            context throws(StorageError) in
-            try check(folder: context.path, type: factory.type, partitions: context.partitions)
+    /// - Parameter type: what the marker names where that depends on what is opened; one word. The factory's type unless
+    ///   given.
+    public static func guarding(
+        _ factory: BackendFactory, type: (@Sendable (BackendContext) throws(StorageError) -> String)? = nil
+    ) -> BackendFactory {
+        BackendFactory(
+            type: factory.type, summary: factory.summary, options: factory.options, loadsLibrary: factory.loadsLibrary
+        ) { context throws(StorageError) in
+            let type = try type?(context) ?? factory.type
+            try check(folder: context.path, type: type, partitions: context.partitions)
             return try factory.open(context)
         }
     }

@@ -64,7 +64,8 @@ extension NodeConfiguration {
 
 extension BackendConfiguration {
     fileprivate var value: JSONNode.Value {
-        let options = options.sorted { $0.key < $1.key }.map { name, option -> (String, JSONNode.Value) in
+        let shown = options.filter { library == nil || $0.key != BackendFactory.libraryOption }
+        let options = shown.sorted { $0.key < $1.key }.map { name, option -> (String, JSONNode.Value) in
             switch option {
             case .string(let value): (name, .string(value))
             case .integer(let value): (name, .integer(value))
@@ -72,7 +73,10 @@ extension BackendConfiguration {
             case .boolean(let value): (name, .boolean(value))
             }
         }
-        return .members([("type", .string(type)), ("path", .string(path)), ("options", .members(options))])
+        var members: [(String, JSONNode.Value)] = [("type", .string(type)), ("path", .string(path))]
+        if let library { members.append((BackendFactory.libraryOption, .string(library))) }
+        members.append(("options", .members(options)))
+        return .members(members)
     }
 }
 

@@ -84,8 +84,21 @@ public struct BackendConfiguration: Hashable, Sendable {
     public let type: String
     /// The data folder. A relative path is relative to the working directory of the process, not to the file.
     public let path: String
-    /// Only names that the factory knows. What the values mean is the engine's business.
+    /// The shared library of a type that comes out of one: a bare name, or a path, which if relative is relative to the
+    /// working directory. `nil` for other types.
+    public let library: String?
+    /// Only names that the factory knows, and `library` if there is one: what a backend is opened with. What the
+    /// values mean is the engine's business.
     public let options: [String: OptionValue]
+
+    init(type: String, path: String, library: String? = nil, options: [String: OptionValue]) {
+        self.type = type
+        self.path = path
+        self.library = library
+        var options = options
+        if let library { options[BackendFactory.libraryOption] = .string(library) }
+        self.options = options
+    }
 }
 
 /// What one node bounds.

@@ -167,11 +167,14 @@ extension ClusterConfiguration {
               "type": "object",
               "additionalProperties": false,
               "required": ["type", "path"],
+              "if": { "required": ["type"], "properties": { "type": { "const": "plugin" } } },
+              "then": { "required": ["library"] },
+              "else": { "properties": { "library": false } },
               "properties": {
                 "type": {
                   "description": "The storage engine: one that comes along, or another that the program was built with.",
                   "anyOf": [
-                    { "enum": ["file", "sqlite", "lmdb", "memory"] },
+                    { "enum": ["file", "sqlite", "lmdb", "memory", "plugin"] },
                     { "type": "string", "pattern": "^[a-z0-9_]+$" }
                   ]
                 },
@@ -179,9 +182,13 @@ extension ClusterConfiguration {
                   "type": "string", "minLength": 1, "maxLength": 4095,
                   "description": "The data folder, this process's own. Relative to the working directory."
                 },
+                "library": {
+                  "type": "string", "minLength": 1, "maxLength": 4095,
+                  "description": "The shared library of a plugin. A bare name is looked for where the system looks; a path, with a slash, is relative to the working directory."
+                },
                 "options": {
                   "type": "object",
-                  "description": "What the engine offers; kv backend list shows the names.",
+                  "description": "What the engine offers; kv backend list shows the names, for a plugin its own manual does.",
                   "additionalProperties": { "type": ["string", "number", "boolean"] }
                 }
               }

@@ -85,23 +85,27 @@ struct ServerDraft {
 struct BackendDraft {
     private(set) var type: Located<String>?
     private(set) var path: Located<String>?
+    private(set) var library: Located<String>?
     private(set) var options: [String: OptionValue]?
+
+    static let keys = ["type", "path", "library", "options"]
 
     /// The longest path that Linux takes, without its final zero.
     static let maximumPathBytes = 4095
 
     init(_ fields: Fields, factories: [BackendFactory], _ problems: inout ProblemLog) {
-        let keys = ["type", "path", "options"]
+        let keys = BackendDraft.keys
         guard let fields = fields.object("backend", known: keys, required: true, &problems) else { return }
         type = BackendDraft.type(fields, factories, &problems)
         path = BackendDraft.path(fields, &problems)
         let factory = factories.first { $0.type == type?.value }
+        library = BackendDraft.library(fields, factory, &problems)
         options = BackendDraft.options(fields, factory, &problems)
     }
 
     var value: BackendConfiguration? {
         guard let type, let path, let options else { return nil }
-        return BackendConfiguration(type: type.value, path: path.value, options: options)
+        return BackendConfiguration(type: type.value, path: path.value, library: library?.value, options: options)
     }
 
     private static func type(
@@ -130,17 +134,48 @@ struct BackendDraft {
         return path
     }
 
-    /// Reports unknown names only when the factory, and with it the list of its options, is known.
+    /// The library that the engine comes out of; `nil`, with a report where it is wrong, for an engine that comes with the
+    /// program.
+    private static func library(
+        _ fields: Fields, _ factory: BackendFactory?, _ problems: inout ProblemLog
+    ) -> Located<String>? {
+        let name = BackendFactory.libraryOption
+        guard let factory else { return nil }
+        guard factory.loadsLibrary else {
+            if let node = fields.node(name) {
+                problems.report(
+                    fields.path(of: name),
+                    "a backend of type \(quoted(factory.type)) comes out of no library; remove it",
+                    at: node.origin)
+            }
+            return nil
+        }
+        guard fields.required(name, &problems) != nil, let library = fields.string(name, &problems) else { return nil }
+        guard 1...maximumPathBytes ~= library.value.utf8.count, !library.value.utf8.contains(0) else {
+            problems.report(
+                library, "expected the name or path of a shared library, 1 to \(maximumPathBytes) bytes without NUL")
+            return nil
+        }
+        return library
+    }
+
+    /// Reports unknown names only when the factory, and with it the list of its options, is known; those of a library's
+    /// engine are checked when it is opened.
     private static func options(
         _ fields: Fields, _ factory: BackendFactory?, _ problems: inout ProblemLog
     ) -> [String: OptionValue]? {
         var given: [String] = []
         if case .object(let members) = fields.node("options")?.value { given = members.map(\.name) }
-        let known = factory?.options ?? given
+        let loadsLibrary = factory?.loadsLibrary == true
+        let known = loadsLibrary ? given : factory?.options ?? given
         guard let fields = fields.object("options", known: known, &problems) else { return nil }
         var options: [String: OptionValue] = [:]
         for name in fields.names {
             guard let node = fields.node(name) else { continue }
+            guard !loadsLibrary || name != BackendFactory.libraryOption else {
+                problems.report(fields.path(of: name), "the library stands beside options, not in it", at: node.origin)
+                continue
+            }
             switch node.value {
             case .string(let value): options[name] = .string(value)
             case .integer(let value): options[name] = .integer(value)

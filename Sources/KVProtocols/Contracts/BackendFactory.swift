@@ -6,18 +6,25 @@ public struct BackendFactory: Sendable {
     public let summary: String
     /// The names that `options` may have.
     public let options: [String]
+    /// Whether the engine comes out of a shared library. The option `library` names it, in the configuration file a field
+    /// beside `options`; which other options there are is known to that library alone.
+    public let loadsLibrary: Bool
     /// Opens the engine in `context.path`, which exists, belongs to this process alone and has mode 0700; creates it when empty.
     public let open: @Sendable (BackendContext) throws(StorageError) -> any StorageBackend
 
     public init(
-        type: String, summary: String, options: [String] = [],
+        type: String, summary: String, options: [String] = [], loadsLibrary: Bool = false,
         open: @escaping @Sendable (BackendContext) throws(StorageError) -> any StorageBackend
     ) {
         self.type = type
         self.summary = summary
         self.options = options
+        self.loadsLibrary = loadsLibrary
         self.open = open
     }
+
+    /// The option with which a factory that `loadsLibrary` is told the library.
+    public static let libraryOption = "library"
 }
 
 /// What an engine is opened with.
