@@ -83,7 +83,8 @@ struct BackendPlace {
     /// The data folder of a node, by what it says of itself.
     static func existing(_ path: String) throws -> (place: BackendPlace, partitions: Int) {
         let path = withoutSlash(path)
-        guard let type = try FolderMarker.type(of: path), let partitions = try FolderMarker.partitions(of: path) else {
+        guard let type = try DataFolder.occupant(of: path), let partitions = try FolderMarker.partitions(of: path)
+        else {
             throw CommandFailure(.error, "\(path) is not the data folder of a node")
         }
         return (BackendPlace(type: type, path: path), partitions)

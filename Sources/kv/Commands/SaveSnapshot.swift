@@ -26,6 +26,9 @@ struct SaveSnapshot: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A stopped node's data folder.", valueName: "folder"), completion: .directory)
     var folder: String?
 
+    @Option(help: ArgumentHelp("With --folder: an option of its backend; may be repeated.", valueName: "name=value"))
+    var option: [String] = []
+
     @Option(help: "Only keys that start so.")
     var prefix: String?
 
@@ -60,7 +63,7 @@ struct SaveSnapshot: AsyncParsableCommand {
         var writer = try SnapshotWriter(head, write: output.write)
         let bar = ProgressBar()
         defer { bar.end() }
-        try place.place(options: [:]).records(partitions) { page in
+        try place.place(options: BackendOption.parse(option)).records(partitions) { page in
             for (key, record) in page { try writer.add(key, record) }
             bar.show("saving", writer.counts.records, of: 0)
         }
