@@ -49,6 +49,8 @@ public struct SimulatedStore: ReplicaStore {
     private(set) var appended: UInt64 = 0
     private(set) var durable: UInt64 = 0
     private var stateAt: UInt64 = 0
+    /// What the last sync took from the disk, among it what it had put there itself.
+    private var passed: [Key: Version] = [:]
     public private(set) var digest = PartitionDigest()
     /// Keys that one page of a walk looks at.
     var pageLimit = 4
@@ -148,13 +150,30 @@ public struct SimulatedStore: ReplicaStore {
     /// Spoils the key's header so that it shows a version that no record ever had.
     public mutating func makeUpVersion(of key: Key) { _ = spoil(key, .version) }
 
-    var isDamaged: Bool { visible.slots.values.contains { $0.damage != nil } }
+    /// Whether a record is spoilt, also where a newer one hides it that is not on the disk: a crash would bring it back.
+    public var isDamaged: Bool {
+        visible.slots.values.contains { $0.damage != nil } || disk.slots.values.contains { $0.damage != nil }
+    }
+
+    /// Whether the disk has this version of the key or a newer one, or had it for a moment amid the last sync, which went on to
+    /// a purge or a wipe: what is said about it then is as true as if it had been said in that moment.
+    public func reached(_ key: Key, _ version: Version) -> Bool {
+        (disk.slots[key].map { $0.record.version >= version } ?? false) || (passed[key].map { $0 >= version } ?? false)
+    }
 
     /// Everything staged up to `position` reached the disk.
-    mutating func sync(upTo position: UInt64) {
+    public mutating func sync(upTo position: UInt64) {
         guard position > durable else { return }
         let count = Int(min(position, appended) - durable)
-        for change in staged.prefix(count) { Self.apply(change, to: &disk) }
+        passed.removeAll(keepingCapacity: true)
+        for change in staged.prefix(count) {
+            switch change {
+            case .purge(let key): passed[key] = disk.slots[key]?.record.version
+            case .wipe: for (key, slot) in disk.slots { passed[key] = slot.record.version }
+            case .put, .save: break
+            }
+            Self.apply(change, to: &disk)
+        }
         staged.removeFirst(count)
         durable += UInt64(count)
     }

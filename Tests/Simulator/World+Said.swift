@@ -21,7 +21,7 @@ extension World {
     private func checkHeld(_ key: Key, _ version: Version, by node: SimulatedNode) {
         // What was purged or wiped since is on no disk any more, and needs not be; what was damaged since was there.
         guard let held = node.store.visible.slots[key]?.record.version, held >= version else { return }
-        if node.store.disk.slots[key].map({ $0.record.version < version }) ?? true {
+        if !node.store.reached(key, version) {
             violation(.durability, "\(node.id) says that it holds \(key) @\(version), which is not on its disk")
         }
     }
