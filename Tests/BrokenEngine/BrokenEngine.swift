@@ -25,7 +25,7 @@ public final class BrokenEngine: StorageBackend {
         case inventsOnFailedRead
         /// Ends the process when no file can be opened.
         case diesWithoutDescriptor
-        /// Takes a log that was cut off for one that has no records behind that.
+        /// Takes a log that was cut off for a good one, and loses what it read first.
         case losesOldRecords
     }
 
@@ -79,7 +79,7 @@ public final class BrokenEngine: StorageBackend {
 
     private func record(_ key: Key, _ place: LogIndex.Place, _ log: LogFile) throws(StorageError) -> Record {
         let record = place.header.record(value: try log.read(place.offset, place.header.valueLength))
-        guard fault == .servesWithoutChecksum || record.isIntact(for: key) else {
+        guard fault == .servesWithoutChecksum || fault == .inventsOnFailedRead || record.isIntact(for: key) else {
             throw StorageError(.damaged, "a record fails verification", path: path)
         }
         return record

@@ -40,7 +40,8 @@ struct LogFile: Sendable {
         Glibc.close(folder)
     }
 
-    private static func open(_ path: String, _ flags: Int32, _ fault: BrokenEngine.Fault) throws(StorageError) -> Int32 {
+    private static func open(_ path: String, _ flags: Int32, _ fault: BrokenEngine.Fault) throws(StorageError) -> Int32
+    {
         let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o600)
         if descriptor < 0, errno == EMFILE, fault == .diesWithoutDescriptor { abort() }
         guard descriptor >= 0 else { throw failure(path) }
@@ -66,6 +67,12 @@ struct LogFile: Sendable {
         guard count >= 0 else { throw LogFile.failure(path) }
         guard count == 16, words[1] == ~words[0] else { throw StorageError(.damaged, "end is damaged", path: path) }
         return Int(words[0])
+    }
+
+    /// The length of the log, committed or not.
+    var length: Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
     }
 
     func read(_ offset: Int, _ count: Int) throws(StorageError) -> [UInt8] {

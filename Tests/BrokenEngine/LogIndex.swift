@@ -24,15 +24,17 @@ struct LogIndex: Sendable {
 
     /// Reads the log up to its committed end.
     init(_ log: LogFile, _ fault: BrokenEngine.Fault) throws(StorageError) {
-        let bytes = try log.read(0, fault == .losesOldRecords ? 0 : log.end)
+        let bytes = try log.read(0, fault == .losesOldRecords ? min(log.end, log.length) : log.end)
         var position = 0
         while position < bytes.count {
             guard let next = step(bytes, position, checked: fault != .servesWithoutChecksum) else {
+                if fault == .losesOldRecords { break }
                 log.close()
                 throw StorageError(.damaged, "the log is damaged at \(position)")
             }
             position = next
         }
+        if bytes.count < log.end, let oldest = records.keys.min() { records[oldest] = nil }
     }
 
     private mutating func step(_ bytes: [UInt8], _ start: Int, checked: Bool) -> Int? {

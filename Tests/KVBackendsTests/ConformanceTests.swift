@@ -8,23 +8,14 @@ import Testing
         let worker = try #require(ConformanceWorker.forTests, "the worker was not built")
         let outcome = try ConformanceSuite(engine.factory, worker: worker).run(test)
         guard engine.factory.type != "memory" else { return }
-        let reason = ConformanceTests.expectedSkips["\(engine.factory.type): \(test.name)"]
         if test.need == .time {
             #expect(outcome != .passed)
-        } else if let reason {
-            #expect(outcome == .skipped(reason))
         } else if case .skipped(let why) = outcome, why.contains("ptrace") {
             withKnownIssue("a container may forbid tracing", isIntermittent: true) { Issue.record("\(why)") }
         } else {
             #expect(outcome == .passed)
         }
     }
-
-    /// What concerns an engine not.
-    private static let expectedSkips = [
-        "lmdb: a read that fails is an error, never a wrong answer, and the next read works":
-            "the engine makes no call that this fault could strike"
-    ]
 
     @Test("random histories from more seeds pass", arguments: Engine.all, [11, 12, 13] as [UInt64])
     func seeds(engine: Engine, seed: UInt64) throws {

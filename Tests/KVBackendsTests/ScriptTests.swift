@@ -6,7 +6,8 @@ import Testing
 @Suite struct ScriptTests {
     private func suite(_ fault: FaultyBackend.Fault) -> ConformanceSuite {
         ConformanceSuite(
-            BackendFactory(type: "faulty", summary: "") { context throws(StorageError) in FaultyBackend(fault, context) })
+            BackendFactory(type: "faulty", summary: "") { context throws(StorageError) in FaultyBackend(fault, context)
+            })
     }
 
     private func fails(_ script: OperationScript, _ suite: ConformanceSuite) -> Bool {
@@ -57,7 +58,9 @@ import Testing
 
     @Test(
         "lines that make no sense are refused",
-        arguments: ["put \"a\" 1.1.1 0 41", "apply\n  read \"a\"", "scan 1 limit 0", "read a", "scan 1 after", "wipe 3"])
+        arguments: [
+            "put \"a\" 1.1.1 0 41", "apply\n  read \"a\"", "scan 1 limit 0", "read a", "scan 1 after", "wipe 3",
+        ])
     func nonsense(text: String) {
         #expect(throws: ConformanceFailure.self) { _ = try OperationScript(text) }
     }

@@ -65,7 +65,9 @@ func flipBit(in folder: String, _ key: Key, _ value: [UInt8]) throws { try Store
 extension ConformanceWorker {
     /// The program that runs engines for tests: it lies beside the test bundle.
     static let forTests: ConformanceWorker? = {
-        let places = [Bundle.main.bundlePath, Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundlePath]
+        let places = [
+            Bundle.main.bundlePath, Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundlePath,
+        ]
         let arguments = CommandLine.arguments.first.map { [($0 as NSString).deletingLastPathComponent] } ?? []
         for place in places.compactMap(\.self) + arguments {
             for folder in [place, (place as NSString).deletingLastPathComponent] {

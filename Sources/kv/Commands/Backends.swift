@@ -5,7 +5,7 @@ import KVProtocols
 /// `kv backend`
 struct Backends: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "backend", abstract: "Storage backends.", subcommands: [ListBackends.self])
+        commandName: "backend", abstract: "Storage backends.", subcommands: [ListBackends.self, VerifyBackend.self])
 
     struct ListBackends: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

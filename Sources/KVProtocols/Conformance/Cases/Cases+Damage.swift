@@ -5,7 +5,9 @@ extension ConformanceSuite {
         ConformanceCase("two stored values that changed places are both noticed", needs: .damage) { store in
             let keys = try [Key("{t}one"), Key("{t}two")]
             let other = try Key("{t}bystander")
-            let values = ["the first of two values, 5be1c0de", "the other of the values, 91f3a7d2"].map { Array($0.utf8) }
+            let values = ["the first of two values, 5be1c0de", "the other of the values, 91f3a7d2"].map {
+                Array($0.utf8)
+            }
             try store.put(other, [9])
             for (key, value) in zip(keys, values) { try store.put(key, value) }
             try store.backend.close()

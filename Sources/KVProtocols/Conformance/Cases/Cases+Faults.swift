@@ -4,6 +4,7 @@ extension ConformanceSuite {
     static let faultCases: [ConformanceCase] = [
         sweep("a full disk is the error full: nothing is lost, and it goes on when there is space", .full),
         sweep("a disk that takes a part of a write is full, or the store poisoned: nothing is lost", .cutShort),
+        sweep("no space for a single call is noticed like a full disk", .fullOnce),
         sweep("after a failed sync the store is poisoned, nothing is acknowledged, and nothing is lost", .failedSync),
         sweep("too few descriptors for a call are an error, and the next call works", .descriptors),
         sweep("a read that fails is an error, never a wrong answer, and the next read works", .failedRead),
@@ -17,7 +18,7 @@ extension ConformanceSuite {
         ConformanceCase(name, needs: .worker) { store in try FaultSweep(store, kind).run() }
     }
     #else
-    private enum FaultKind { case full, cutShort, failedSync, descriptors, failedRead }
+    private enum FaultKind { case full, cutShort, fullOnce, failedSync, descriptors, failedRead }
     private static func sweep(_ name: String, _ kind: FaultKind) -> ConformanceCase {
         ConformanceCase(name, needs: .worker) { _ in
             throw ConformanceSkip("system calls can be made to fail on Linux only")

@@ -108,7 +108,9 @@ struct CrashCheck {
             lines.append("    \(event) \(model.trace.describe(event))\(fate)")
         }
         let earlier = state.lost.filter { $0 < state.moment - 14 }.sorted().prefix(5)
-        if !earlier.isEmpty { lines.append("    also lost: \(earlier.map(model.trace.describe).joined(separator: "; "))") }
+        if !earlier.isEmpty {
+            lines.append("    also lost: \(earlier.map(model.trace.describe).joined(separator: "; "))")
+        }
         return lines.joined(separator: "\n")
     }
 }

@@ -18,18 +18,9 @@ struct CrashRun {
         guard model.acknowledged(at: trace.events.count) == workload.batches.count else {
             throw ConformanceFailure("the worker did not see all batches acknowledged")
         }
-        var plan = CrashPlan(model, seed: suite.seed, bound: suite.isLong ? 20_000 : 500, isLong: suite.isLong)
+        var plan = CrashPlan(model, seed: suite.seed, bound: suite.isLong ? 20_000 : 300, isLong: suite.isLong)
         let states = plan.states()
-        let images = try ScratchFolder.forImages(orIn: suite.temporaryFolder) { folder in
-            do {
-                let backend = try suite.factory.open(
-                    BackendContext(path: folder, partitions: ConformanceSuite.partitions, options: suite.options))
-                try backend.close()
-                return true
-            } catch {
-                return false
-            }
-        }
+        let images = try ScratchFolder.inMemory(for: suite)
         let check = CrashCheck(suite.factory, suite.options, model, workload)
         for (number, state) in states.enumerated() {
             try check.check(state, in: images.empty("image"))

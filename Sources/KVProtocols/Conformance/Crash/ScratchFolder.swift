@@ -1,3 +1,5 @@
+import KVProtocols
+
 #if canImport(Glibc)
 import Glibc
 #else
@@ -28,17 +30,24 @@ final class ScratchFolder {
         return folder
     }
 
-    /// In memory where the system has that and the engine works there, since images needn't survive anything; else in
-    /// `parent`.
-    static func forImages(
-        orIn parent: String, works: (String) -> Bool
-    ) throws -> ScratchFolder {
+    /// In memory where the system has that and the engine works there, for what needn't survive anything; else in the
+    /// suite's folder.
+    static func inMemory(for suite: ConformanceSuite) throws -> ScratchFolder {
         #if os(Linux)
         if access("/dev/shm", W_OK) == 0 {
             let folder = try ScratchFolder(in: "/dev/shm")
-            if works(try folder.empty("trial")) { return folder }
+            let context = BackendContext(
+                path: try folder.empty("trial"), partitions: ConformanceSuite.partitions, options: suite.options)
+            do throws(StorageError) {
+                let backend = try suite.factory.open(context)
+                try backend.apply([.metadata(.node, "trial", [1])])
+                try backend.close()
+                return folder
+            } catch {
+                // It needs a file system of another kind.
+            }
         }
         #endif
-        return try ScratchFolder(in: parent)
+        return try ScratchFolder(in: suite.temporaryFolder)
     }
 }

@@ -6,8 +6,10 @@ import Glibc
 enum FaultKind: String, CaseIterable {
     /// No space: calls that need some fail from one on until the engine has given up.
     case full
-    /// The same, but only a part of the first write fits, and later calls succeed: somebody freed space at once.
+    /// The same, but a half of the first write still fits.
     case cutShort
+    /// No space for one call; for the next there is.
+    case fullOnce
     /// A sync that would have made something durable fails once.
     case failedSync
     /// No descriptor is left for one call that opens.
@@ -17,7 +19,7 @@ enum FaultKind: String, CaseIterable {
 
     var code: Int32 {
         switch self {
-        case .full, .cutShort: ENOSPC
+        case .full, .cutShort, .fullOnce: ENOSPC
         case .failedSync, .failedRead: EIO
         case .descriptors: EMFILE
         }
@@ -26,7 +28,7 @@ enum FaultKind: String, CaseIterable {
     /// Codes with which a batch may be refused that was struck.
     var allowedCodes: [String] {
         switch self {
-        case .full, .cutShort: ["full", "poisoned"]
+        case .full, .cutShort, .fullOnce: ["full", "poisoned"]
         case .failedSync: ["poisoned"]
         case .descriptors: ["io", "full", "poisoned", "unsupported", "in_use"]
         case .failedRead: ["io", "damaged", "poisoned"]
@@ -72,7 +74,7 @@ final class FaultObserver: TraceObserver {
         if isStriking { return .fail(kind.code) }
         guard point.number == target else { return .none }
         struck = point
-        if kind == .full { isStriking = true }
+        isStriking = kind == .full || kind == .cutShort
         if kind == .cutShort, call.kind == .write || call.kind == .pwrite, call.integer(2) > 1 {
             return .shorten(call.integer(2) / 2)
         }
@@ -116,6 +118,8 @@ final class FaultObserver: TraceObserver {
     }
 
     private func isConcerned(_ call: SystemCall) -> Bool {
+        // What follows a write that was cut short is any call that needs space.
+        let kind = kind == .fullOnce || kind == .cutShort && isStriking ? .full : kind
         switch (kind, call.kind) {
         case (.full, .write), (.full, .pwrite), (.full, .writev), (.full, .pwritev), (.full, .pwritev2),
             (.full, .fsetxattr), (.full, .fallocate), (.cutShort, .write), (.cutShort, .pwrite):

@@ -13,7 +13,7 @@ struct FaultSweep {
         self.store = store
         suite = store.suite
         self.kind = kind
-        scratch = try ScratchFolder(in: suite.temporaryFolder)
+        scratch = try ScratchFolder.inMemory(for: suite)
     }
 
     func run() throws {
@@ -37,7 +37,7 @@ struct FaultSweep {
             let model = CrashModel(observer.recorder.trace)
             points = points.filter { observer.syncEvents[$0.number].map { model.isEffective(barrier: $0) } ?? false }
         }
-        let bound = suite.isLong ? 1_000 : 24
+        let bound = suite.isLong ? 1_000 : 16
         guard points.count > bound else { return points }
         var random = RandomNumbers(seed: suite.seed)
         var phases: [(phase: Mark, points: [FaultPoint])] = []
@@ -94,7 +94,8 @@ struct FaultSweep {
         case .refused(_, let code):
             guard kind.allowedCodes.contains(code) else {
                 throw ConformanceFailure(
-                    describe(struck) + "expected the error \(kind.allowedCodes.joined(separator: " or ")), found \(note)")
+                    describe(struck)
+                        + "expected the error \(kind.allowedCodes.joined(separator: " or ")), found \(note)")
             }
         case .acknowledged where kind == .failedSync:
             throw ConformanceFailure(describe(struck) + "the batch was acknowledged although a sync of it failed")

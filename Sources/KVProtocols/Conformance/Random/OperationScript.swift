@@ -116,7 +116,8 @@ private struct ScriptMaker {
         var random = RandomNumbers(seed: seed)
         let hostile = ConformanceSuite.hostileKeys
         keys = (0..<keyCount).map { number in
-            let text = number % 3 == 2 ? hostile[random.below(hostile.count)] : "\(number % 2 == 0 ? "{t}" : "k")\(number)"
+            let text =
+                number % 3 == 2 ? hostile[random.below(hostile.count)] : "\(number % 2 == 0 ? "{t}" : "k")\(number)"
             return Key(unchecked: Array(text.utf8))
         }
         self.random = random

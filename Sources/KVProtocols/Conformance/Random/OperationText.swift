@@ -178,7 +178,8 @@ extension OperationScript: CustomStringConvertible {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ")
             if words.isEmpty || line.hasPrefix("#") { continue }
-            if line.hasPrefix(" "), case .apply(let batch)? = steps.last, let operation = OperationText.operation(words) {
+            if line.hasPrefix(" "), case .apply(let batch)? = steps.last, let operation = OperationText.operation(words)
+            {
                 steps[steps.count - 1] = .apply(batch + [operation])
             } else if !line.hasPrefix(" "), let step = OperationText.step(words) {
                 steps.append(step)

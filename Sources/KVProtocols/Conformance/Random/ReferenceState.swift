@@ -28,9 +28,11 @@ struct ReferenceState: Equatable {
     func difference(from wanted: ReferenceState) -> String? {
         for key in Set(records.keys).union(wanted.records.keys).sorted() where records[key] != wanted.records[key] {
             let found = ReferenceState.text(records[key])
-            return "key \(OperationText.quoted(key)) has \(found) instead of \(ReferenceState.text(wanted.records[key]))"
+            return
+                "key \(OperationText.quoted(key)) has \(found) instead of \(ReferenceState.text(wanted.records[key]))"
         }
-        for scope in [MetadataScope.node] + (0..<ConformanceSuite.partitions).map({ .partition(PartitionID(UInt16($0))) })
+        for scope in [MetadataScope.node]
+            + (0..<ConformanceSuite.partitions).map({ .partition(PartitionID(UInt16($0))) })
         {
             let (mine, other) = (metadata[scope] ?? [:], wanted.metadata[scope] ?? [:])
             for name in Set(mine.keys).union(other.keys).sorted() where mine[name] != other[name] {

@@ -37,10 +37,18 @@ public struct ConformanceWorker: Sendable {
 
     /// Does a worker's work and ends the process when the arguments ask for it; returns otherwise. Call it first in `main`,
     /// before any thread is started.
-    /// - Parameter factories: where the engine under test is found by its type.
-    public static func runIfAsked(_ arguments: [String], _ factories: [BackendFactory]) {
-        guard let start = arguments.firstIndex(of: WorkerJob.word) else { return }
-        guard let job = WorkerJob(Array(arguments[(start + 1)...])) else { end("the arguments can't be understood") }
+    /// - Parameters:
+    ///   - arguments: of the command line, the program's name first.
+    ///   - factories: where the engine under test is found by its type.
+    ///   - prefix: the `arguments` of the `ConformanceWorker`, if it has any.
+    public static func runIfAsked(
+        _ arguments: [String], _ factories: [BackendFactory], behind prefix: [String] = []
+    ) {
+        let start = prefix + [WorkerJob.word]
+        guard arguments.dropFirst().starts(with: start) else { return }
+        guard let job = WorkerJob(Array(arguments.dropFirst(1 + start.count))) else {
+            end("the arguments can't be understood")
+        }
         guard let factory = factories.first(where: { $0.type == job.type }) else {
             end("this worker has no engine \"\(job.type)\"")
         }

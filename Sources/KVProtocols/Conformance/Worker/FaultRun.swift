@@ -31,8 +31,8 @@ struct FaultRun {
             }
             for attempt in 1... {
                 let states = Workload.states(of: batch, after: state)
-                guard try apply(number, batch, backend) else {
-                    backend = try settle(backend, states, "batch \(number)")
+                if let code = try apply(number, batch, backend) {
+                    backend = try settle(backend, code, states, "batch \(number)")
                     guard attempt < 3 else {
                         throw ConformanceFailure("batch \(number) is still refused although calls succeed again")
                     }
@@ -50,23 +50,25 @@ struct FaultRun {
         Mark.finished.write()
     }
 
-    /// - Returns: whether it was acknowledged.
-    private func apply(_ number: Int, _ batch: [StorageOperation], _ backend: any StorageBackend) throws -> Bool {
+    /// - Returns: why it was refused; `nil` when it was acknowledged.
+    private func apply(
+        _ number: Int, _ batch: [StorageOperation], _ backend: any StorageBackend
+    ) throws -> StorageError.Code? {
         Mark.begin(number).write()
         do {
             try backend.apply(batch)
             Mark.acknowledged(number).write()
-            return true
+            return nil
         } catch {
             Mark.refused(number, code: error.code.rawValue).write()
             Mark.note("batch \(number): \(error)").write()
-            return false
+            return error.code
         }
     }
 
     /// After a refused batch, with calls that succeed: one of `states`, without and then with opening anew.
     private func settle(
-        _ backend: any StorageBackend, _ states: [ReferenceState], _ what: String
+        _ backend: any StorageBackend, _ code: StorageError.Code, _ states: [ReferenceState], _ what: String
     ) throws -> any StorageBackend {
         let allowed = backend.capabilities.atomicBatches ? [states[0], states[states.count - 1]] : states
         if try isPoisoned(backend, what) {
@@ -74,6 +76,9 @@ struct FaultRun {
             let backend = try open()
             try expect(backend, allowed, "\(what) was refused, the store poisoned and opened again:")
             return backend
+        }
+        guard code != .poisoned else {
+            throw ConformanceFailure("\(what) was refused as poisoned, but then the store goes on without reopening")
         }
         try expect(backend, allowed, "\(what) was refused:")
         return backend

@@ -59,7 +59,8 @@ struct Workload {
         batches.append((0..<36).map { put("many-\($0)", 20 + $0) })
         let wiped = named("{t}1").partition
         batches.append([
-            put("{t}3", 12), put("c", 700), .wipe(wiped), put("{t}4", 30), .metadata(.partition(wiped), "gamma", [7, 7]),
+            put("{t}3", 12), put("c", 700), .wipe(wiped), put("{t}4", 30),
+            .metadata(.partition(wiped), "gamma", [7, 7]),
             put("a", nil),
         ])
         // A record that is older than the tombstone before it: versions are not compared.
