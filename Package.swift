@@ -64,7 +64,8 @@ let package = Package(
         // Contracts
         room("KVProtocols", "KVProtocols/Contracts"),
         room("KVConfiguration", "KVProtocols/Configuration", ["KVProtocols"]),
-        room("KVConformance", "KVProtocols/Conformance", ["KVProtocols"]),
+        .systemLibrary(name: "CTrace", path: "Sources/KVProtocols/CTrace"),
+        room("KVConformance", "KVProtocols/Conformance", ["KVProtocols", "CTrace"]),
 
         // Backends
         .systemLibrary(
@@ -121,8 +122,9 @@ let package = Package(
         .executableTarget(
             name: "kv",
             dependencies: [
-                "KVProtocols", "KVConfiguration", "KVBackends", "KVReplication", "KVStorage", "KVSnapshot", "KVTransport",
-                "KVNode", "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP", argumentParser, asyncHTTPClient, lifecycle,
+                "KVProtocols", "KVConfiguration", "KVConformance", "KVBackends", "KVReplication", "KVStorage",
+                "KVSnapshot", "KVTransport", "KVNode", "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP",
+                argumentParser, asyncHTTPClient, lifecycle,
                 unixSignals, logging, nioCore, nioHTTP1, nioPosix,
             ],
             path: "Sources/kv", swiftSettings: strict),
@@ -134,15 +136,22 @@ let package = Package(
         .executableTarget(
             name: "kv-sim", dependencies: ["KVSimulator", "KVReplication"], path: "Tests/SimulatorCommand",
             swiftSettings: strict),
+        .target(
+            name: "KVBrokenEngine", dependencies: ["KVProtocols"], path: "Tests/BrokenEngine", swiftSettings: strict),
+        .executableTarget(
+            name: "kv-conformance-worker",
+            dependencies: ["KVConformance", "KVBackends", "KVBrokenEngine", "KVProtocols"],
+            path: "Tests/ConformanceWorker", swiftSettings: strict),
         tests("KVProtocolsTests", ["KVProtocols"]),
         tests("KVConfigurationTests", ["KVConfiguration", "KVProtocols"]),
         tests(
             "KVBackendsTests",
             [
                 "KVProtocols", "KVConformance", "KVBackends", "KVFileBackend", "KVPluginBackend", "KVStorage",
+                "KVBrokenEngine", "kv-conformance-worker",
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
-            ]),
+            ], resources: [.copy("Fixtures")]),
         tests("KVReplicationTests", ["KVReplication", "KVSimulator", "KVProtocols"]),
         tests("KVStorageTests", ["KVStorage", "KVProtocols"]),
         tests("KVSnapshotTests", ["KVSnapshot", "KVProtocols"]),

@@ -1,4 +1,6 @@
 import ArgumentParser
+import KVBackends
+import KVConformance
 
 /// The one command: servers, a whole cluster on this machine, and a client.
 @main
@@ -25,6 +27,8 @@ struct KV: AsyncParsableCommand {
         ])
 
     static func main() async {
+        // `kv backend verify` starts this program again, to run an engine in a process that it can watch and kill.
+        ConformanceWorker.runIfAsked(CommandLine.arguments, BackendRegistry.standard)
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

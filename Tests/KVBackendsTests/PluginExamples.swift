@@ -39,7 +39,7 @@ enum PluginExamples {
                 factory: BackendFactory(type: type, summary: "for tests", loadsLibrary: true) {
                     given throws(StorageError) in
                     try plugin.open(context(given))
-                })
+                }, library: library)
         } catch {
             fatalError("\(error)")
         }

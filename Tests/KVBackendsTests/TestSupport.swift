@@ -7,9 +7,11 @@ import Testing
 /// A backend by name, so that a test's report says which one it was.
 struct Engine: Sendable, CustomTestStringConvertible {
     let factory: BackendFactory
+    /// Of a plugin: its shared library.
+    var library: String?
 
     /// Every backend that was compiled in, but for the one that is nothing without a library.
-    static let builtIn = BackendRegistry.standard.filter { !$0.loadsLibrary }.map(Engine.init)
+    static let builtIn = BackendRegistry.standard.filter { !$0.loadsLibrary }.map { Engine(factory: $0) }
     /// Those, and the plugins of this repository.
     static let all = builtIn + PluginExamples.engines
     /// Those that keep data on a disk.
@@ -22,6 +24,18 @@ struct Engine: Sendable, CustomTestStringConvertible {
     /// Whether damage of one value is damage of one record. RocksDB has a checksum for each block of many records, and gives
     /// out none of them when it fails.
     var isolatesDamage: Bool { factory.type != "plugin:rocksdb" }
+
+    /// The suite for this engine, in which a worker finds it, too.
+    func suite(seed: UInt64 = 1, worker: ConformanceWorker? = nil) throws -> ConformanceSuite {
+        let registered = library == nil ? factory : try BackendRegistry.factory(type: "plugin")
+        var damage: ConformanceSuite.Damage = StoredBytes.flipBit
+        if !isolatesDamage {
+            damage = { _, _, _ in throw ConformanceSkip("a checksum of this engine covers many records") }
+        }
+        return ConformanceSuite(
+            registered, options: library.map { [BackendFactory.libraryOption: .string($0)] } ?? [:], seed: seed,
+            damage: damage, worker: worker)
+    }
 
     func open(_ folder: TestFolder, options: [String: OptionValue] = [:]) throws(StorageError) -> any StorageBackend {
         try factory.open(BackendContext(path: folder.path, partitions: ConformanceSuite.partitions, options: options))
@@ -64,26 +78,25 @@ func output(of program: String, _ arguments: [String]) -> String? {
     return process.terminationStatus == 0 ? String(decoding: data, as: UTF8.self) : nil
 }
 
-/// Flips one bit in every occurrence of `value` in the files of `folder`: engines may keep older copies of a page.
+/// Flips one bit in every occurrence of `value` in the files of `folder`.
 @Sendable
-func flipBit(in folder: String, _ key: Key, _ value: [UInt8]) throws {
-    var found = 0
-    for name in FileManager.default.subpaths(atPath: folder) ?? [] {
-        let url = URL(fileURLWithPath: "\(folder)/\(name)")
-        guard var data = try? Data(contentsOf: url), !value.isEmpty else { continue }
-        var start = data.startIndex
-        let handle = try FileHandle(forUpdating: url)
-        while let range = data.range(of: Data(value), in: start..<data.endIndex) {
-            let position = range.lowerBound + value.count / 2
-            data[position] ^= 0x10
-            try handle.seek(toOffset: UInt64(position))
-            try handle.write(contentsOf: Data([data[position]]))
-            start = range.upperBound
-            found += 1
+func flipBit(in folder: String, _ key: Key, _ value: [UInt8]) throws { try StoredBytes.flipBit(folder, key, value) }
+
+extension ConformanceWorker {
+    /// The program that runs engines for tests: it lies beside the test bundle.
+    static let forTests: ConformanceWorker? = {
+        let places = [
+            Bundle.main.bundlePath, Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundlePath,
+        ]
+        let arguments = CommandLine.arguments.first.map { [($0 as NSString).deletingLastPathComponent] } ?? []
+        for place in places.compactMap(\.self) + arguments {
+            for folder in [place, (place as NSString).deletingLastPathComponent] {
+                let path = "\(folder)/kv-conformance-worker"
+                if FileManager.default.isExecutableFile(atPath: path) { return ConformanceWorker(executable: path) }
+            }
         }
-        try handle.close()
-    }
-    if found == 0 { throw ConformanceFailure("the value was not found in the folder's files") }
+        return nil
+    }()
 }
 
 /// A record of `key` whose version is made from `number`.

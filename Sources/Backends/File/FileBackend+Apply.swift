@@ -19,7 +19,7 @@ extension FileBackend {
                     if case .wipe(let partition)? = run.first {
                         try wipe(partition, folders, &number)
                     } else {
-                        try apply(run, folders, &number)
+                        for part in try parts(run, folders) { try apply(part, folders, &number) }
                     }
                 }
             } catch {
@@ -79,10 +79,40 @@ extension FileBackend {
         return runs
     }
 
+    /// Cuts a run behind every record that takes the place of a tombstone, or the other way round, without being newer. After a
+    /// crash between the new name and the removal of the old one, opening keeps the newer of the two, which is then the state
+    /// before this operation: none behind it may be there.
+    private func parts(
+        _ run: [StorageOperation], _ folders: FileFolders
+    ) throws(StorageError) -> [ArraySlice<StorageOperation>] {
+        var parts: [ArraySlice<StorageOperation>] = []
+        var start = 0
+        for (index, operation) in run.enumerated() where try replacesNewerElsewhere(operation, folders) {
+            parts.append(run[start...index])
+            start = index + 1
+        }
+        if start < run.count { parts.append(run[start...]) }
+        return parts
+    }
+
+    private func replacesNewerElsewhere(
+        _ operation: StorageOperation, _ folders: FileFolders
+    ) throws(StorageError) -> Bool {
+        guard case .put(let partition, let key, let record) = operation,
+            let place = state.withLock({ $0.indexes[Int(partition.rawValue)].place(of: key) }),
+            (place == .tombstone) != record.isTombstone
+        else { return false }
+        do throws(StorageError) {
+            return try folders.header(place, key).map { $0.version >= record.version } ?? false
+        } catch  where error.code == .damaged {
+            return false
+        }
+    }
+
     // MARK: A run
 
     private func apply(
-        _ run: [StorageOperation], _ folders: FileFolders, _ number: inout UInt64
+        _ run: ArraySlice<StorageOperation>, _ folders: FileFolders, _ number: inout UInt64
     ) throws(StorageError) {
         var staged = try stage(run, folders, &number)
         var removals = Removals()
@@ -126,7 +156,7 @@ extension FileBackend {
 
     /// Writes and syncs a temporary file for every operation that stores something. Nothing is visible yet.
     private func stage(
-        _ run: [StorageOperation], _ folders: FileFolders, _ number: inout UInt64
+        _ run: ArraySlice<StorageOperation>, _ folders: FileFolders, _ number: inout UInt64
     ) throws(StorageError) -> ArraySlice<(operation: StorageOperation, temporary: String)> {
         var staged: [(operation: StorageOperation, temporary: String)] = []
         let syncsAll = run.count { $0.storesFile } >= FileBackend.wholeSyncCount

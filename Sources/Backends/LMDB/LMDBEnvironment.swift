@@ -55,6 +55,7 @@ final class LMDBEnvironment: @unchecked Sendable {
     private static func open(
         _ path: String, mapSize: Int
     ) throws(LMDBError) -> (handle: OpaquePointer, records: MDB_dbi, metadata: MDB_dbi) {
+        try createIfMissing(path, mapSize: mapSize)
         var created: OpaquePointer?
         try LMDBError.check(mdb_env_create(&created))
         guard let handle = created else { throw LMDBError(code: ENOMEM) }
@@ -64,6 +65,7 @@ final class LMDBEnvironment: @unchecked Sendable {
             // Default sync mode: no MDB_NOSYNC, MDB_NOMETASYNC or MDB_WRITEMAP. MDB_NOTLS ties a read transaction to
             // its object instead of to a thread, so that a pool can hold it.
             try LMDBError.check(mdb_env_open(handle, path, UInt32(MDB_NOTLS), 0o600))
+            try LMDBFolder.sync(path)
             // Before anything but the two meta pages is looked at.
             guard try missingBytes(handle) == 0 else { throw LMDBError.cutOff }
             // Slots of readers that died keep old pages from being reused, and the file growing.

@@ -36,6 +36,22 @@ struct LMDBFolder: Sendable {
         self.identity = identity
     }
 
+    /// Makes the names of the files durable: LMDB syncs what is in them only.
+    static func sync(_ path: String) throws(LMDBError) {
+        let descriptor = Self.openFolder(path)
+        guard descriptor >= 0 else { throw LMDBError(code: errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw LMDBError(code: errno) }
+    }
+
+    private static func openFolder(_ path: String) -> Int32 {
+        #if canImport(Glibc)
+        Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        #else
+        Darwin.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        #endif
+    }
+
     func release() {
         LMDBFolder.open.withLock { _ = $0.remove(identity) }
     }

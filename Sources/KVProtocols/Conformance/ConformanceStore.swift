@@ -16,7 +16,10 @@ public final class ConformanceStore {
     /// Where random choices of a case start.
     public let seed: UInt64
 
-    private let suite: ConformanceSuite
+    /// How much a case has tried so far.
+    public var figures = ConformanceFigures()
+
+    let suite: ConformanceSuite
     private var sequence: UInt64 = 0
 
     init(_ suite: ConformanceSuite) throws {
@@ -47,11 +50,10 @@ public final class ConformanceStore {
 
     /// Closes the engine, damages the record of a live key, opens the engine again.
     public func damage(_ key: Key) throws {
-        guard let value = try read(key)?.value, let damage = suite.damage else {
-            throw ConformanceFailure("only a live key can be damaged, and only with a hook")
-        }
+        guard let value = try read(key)?.value else { throw ConformanceFailure("only a live key can be damaged") }
         try backend.close()
-        try damage(folder, key, value)
+        try suite.damage(folder, key, value)
+        figures.damages += 1
         try open()
     }
 
@@ -172,6 +174,30 @@ enum FileTree {
     static func remove(_ folder: String) {
         for name in names(folder) where unlink("\(folder)/\(name)") != 0 { remove("\(folder)/\(name)") }
         rmdir(folder)
+    }
+
+    /// All bytes of a file; none when it can't be read.
+    static func content(_ path: String) -> [UInt8] {
+        guard let file = fopen(path, "r") else { return [] }
+        defer { fclose(file) }
+        var status = stat()
+        guard fstat(fileno(file), &status) == 0, status.st_size > 0 else { return [] }
+        return [UInt8](unsafeUninitializedCapacity: Int(status.st_size)) { buffer, count in
+            count = fread(buffer.baseAddress, 1, buffer.count, file)
+        }
+    }
+
+    /// The paths of all regular files below a folder, in order.
+    static func files(below folder: String) -> [String] {
+        var result: [String] = []
+        for name in names(folder) {
+            let path = "\(folder)/\(name)"
+            var status = stat()
+            guard lstat(path, &status) == 0 else { continue }
+            if status.st_mode & S_IFMT == S_IFDIR { result += files(below: path) }
+            if status.st_mode & S_IFMT == S_IFREG { result.append(path) }
+        }
+        return result
     }
 
     static func createEmptyFile(_ path: String) {

@@ -5,7 +5,8 @@ import KVProtocols
 /// `kv backend`
 struct Backends: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "backend", abstract: "Storage backends.", subcommands: [ListBackends.self, ConvertBackend.self])
+        commandName: "backend", abstract: "Storage backends.",
+        subcommands: [ListBackends.self, VerifyBackend.self, ConvertBackend.self])
 
     struct ListBackends: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

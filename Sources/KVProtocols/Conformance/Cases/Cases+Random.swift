@@ -16,6 +16,18 @@ extension ConformanceSuite {
                 throw ConformanceFailure("seed \(store.seed): \(failure.message)")
             }
         },
+        ConformanceCase("random calls get the answers that a reference in memory gives") { store in
+            let rounds = store.suite.isLong ? 200 : 6
+            for round in 0..<UInt64(rounds) {
+                let seed = store.seed &* 1_000 &+ round
+                let script = OperationScript.random(seed: seed, steps: 80, keyCount: round % 2 == 0 ? 6 : 24)
+                store.figures.operations += script.count
+                if let failure = try script.failure(in: store.suite) {
+                    throw store.suite.explain(failure, script, "seed \(seed)")
+                }
+                if round % 20 == 19 { store.suite.progress("\(round + 1) of \(rounds) scripts") }
+            }
+        },
     ]
 
     private static func play(_ start: RandomHistory, batches: Int, _ store: ConformanceStore) throws {
@@ -55,5 +67,36 @@ extension ConformanceSuite {
             let found = try store.backend.metadata(scope, name)
             try store.expectEqual(found, history.metadata[scope]?[name], "\(moment): metadata \(name) of \(scope)")
         }
+    }
+}
+
+extension ConformanceSuite {
+    /// Runs a script on a new store; when the engine answers wrongly, with the shortest script found that shows it.
+    public func run(_ script: OperationScript) throws(ConformanceFailure) {
+        do {
+            if let failure = try script.failure(in: self) { throw explain(failure, script, "this script") }
+        } catch let failure as ConformanceFailure {
+            throw failure
+        } catch {
+            throw ConformanceFailure("no store can be opened: \(error)")
+        }
+    }
+
+    /// A script that fails as short as it can be made; it need not fail in the same way.
+    public func shrink(_ script: OperationScript) -> OperationScript {
+        var shrinker = ScriptShrinker { candidate in
+            // A store that can't even be opened says nothing about the script.
+            do { return try candidate.failure(in: self) != nil } catch { return false }
+        }
+        return shrinker.shrink(script)
+    }
+
+    fileprivate func explain(
+        _ failure: ConformanceFailure, _ script: OperationScript, _ origin: String
+    ) -> ConformanceFailure {
+        let short = shrink(script)
+        var message = failure.message
+        do { message = try short.failure(in: self)?.message ?? message } catch { /* The first message stays. */  }
+        return ConformanceFailure("\(origin), made short to \(short.count) calls: \(message)\n\(short)")
     }
 }

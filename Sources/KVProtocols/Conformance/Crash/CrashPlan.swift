@@ -1,0 +1,111 @@
+/// Chooses power cuts: at every moment of a trace what is likely, then what is not, at random up to a bound.
+struct CrashPlan {
+    private let model: CrashModel
+    private let bound: Int
+    /// So many unsynced events of one moment are lost, kept or torn one by one.
+    private let eventsAtMost: Int
+    private let subsets: Int
+    private var random: RandomNumbers
+    /// Equal images with equal demands are one state.
+    private var seen: Set<UInt64> = []
+    private var likely: [CrashState] = []
+    private var others: [CrashState] = []
+
+    init(_ model: CrashModel, seed: UInt64, bound: Int, isLong: Bool) {
+        self.model = model
+        self.bound = bound
+        eventsAtMost = isLong ? 40 : 10
+        subsets = isLong ? 8 : 2
+        random = RandomNumbers(seed: seed)
+    }
+
+    /// The states, simple ones first.
+    mutating func states() -> [CrashState] {
+        for moment in model.moments {
+            for names in nameCounts(model.nameCounts(at: moment)) { add(moment, names) }
+        }
+        let first = sample(likely, max(bound / 2, bound - others.count))
+        return first + sample(others, bound - first.count)
+    }
+
+    private mutating func sample(_ states: [CrashState], _ count: Int) -> [CrashState] {
+        guard states.count > count else { return states }
+        var indexes = Array(states.indices)
+        for position in 0..<count { indexes.swapAt(position, position + random.below(indexes.count - position)) }
+        return indexes[..<count].sorted().map { states[$0] }
+    }
+
+    private func nameCounts(_ range: ClosedRange<Int>) -> [Int] {
+        guard range.count > 6 else { return Array(range) }
+        let steps = (0...3).map { range.lowerBound + $0 * (range.count - 1) / 4 }
+        return Array(Set(steps + [range.lowerBound + 1, range.upperBound - 1, range.upperBound])).sorted()
+    }
+
+    // MARK: One moment
+
+    private mutating func add(_ moment: Int, _ names: Int) {
+        let files = Set(model.tree(names: names).files.map(\.file))
+        var signature = mix(UInt64(names) << 32 | UInt64(model.acknowledged(at: moment)), 1)
+        if let begun = model.begun(at: moment) { signature ^= mix(UInt64(begun), 2) }
+        var open: [Int] = []
+        for event in 0..<moment {
+            guard let file = model.trace.events[event].file, files.contains(file) else { continue }
+            signature ^= mix(UInt64(event), 3)
+            if !model.isFirm(event, at: moment) { open.append(event) }
+        }
+        let whole = CrashState(moment: moment, names: names)
+        add(whole, signature, isLikely: true)
+        guard !open.isEmpty else { return }
+        add(losing(open, whole), signature, isLikely: true)
+        for event in chosen(open) {
+            add(losing([event], whole), signature, isLikely: false)
+            add(losing(open.filter { $0 != event }, whole), signature, isLikely: false)
+            guard case .write(_, let offset, let bytes) = model.trace.events[event] else { continue }
+            let tears: [CrashState.Tear] =
+                CrashState.cut(offset, bytes.count) == nil ? [.hole] : [.beginning, .end, .hole]
+            for tear in tears {
+                var state = whole
+                state.torn = [event: tear]
+                add(state, signature, isLikely: false)
+            }
+        }
+        for _ in 0..<subsets {
+            add(losing(open.filter { _ in random.below(2) == 0 }, whole), signature, isLikely: false)
+        }
+    }
+
+    private func losing(_ events: [Int], _ state: CrashState) -> CrashState {
+        var state = state
+        state.lost = Set(events)
+        return state
+    }
+
+    /// All, or some at random and the newest, which an engine is most likely to have forgotten.
+    private mutating func chosen(_ events: [Int]) -> [Int] {
+        guard events.count > eventsAtMost else { return events }
+        var result = Set([events[events.count - 1]])
+        while result.count < eventsAtMost { result.insert(events[random.below(events.count)]) }
+        return result.sorted()
+    }
+
+    private mutating func add(_ state: CrashState, _ signature: UInt64, isLikely: Bool) {
+        var signature = signature
+        for event in state.lost { signature ^= mix(UInt64(event), 3) }
+        for (event, tear) in state.torn {
+            let kind: UInt64 =
+                switch tear {
+                case .beginning: 4
+                case .end: 5
+                case .hole: 6
+                }
+            signature ^= mix(UInt64(event), kind)
+        }
+        guard seen.insert(signature).inserted else { return }
+        if isLikely { likely.append(state) } else { others.append(state) }
+    }
+
+    private func mix(_ number: UInt64, _ kind: UInt64) -> UInt64 {
+        var random = RandomNumbers(seed: number &* 8 &+ kind)
+        return random.next()
+    }
+}

@@ -1,0 +1,106 @@
+#if os(Linux)
+import CTrace
+import KVProtocols
+
+/// Runs a worker once without faults, to see which calls there are, and then again and again with one fault each.
+struct FaultSweep {
+    private let store: ConformanceStore
+    private let suite: ConformanceSuite
+    private let kind: FaultKind
+    private let scratch: ScratchFolder
+
+    init(_ store: ConformanceStore, _ kind: FaultKind) throws {
+        self.store = store
+        suite = store.suite
+        self.kind = kind
+        scratch = try ScratchFolder.inMemory(for: suite)
+    }
+
+    func run() throws {
+        guard kv_trace_can_inject() != 0 else {
+            throw ConformanceSkip("results of system calls can be changed on x86-64 and arm64 only")
+        }
+        let (observer, _) = try play(target: nil)
+        let targets = chosen(observer)
+        guard !targets.isEmpty else { throw ConformanceSkip("the engine makes no call that this fault could strike") }
+        for (number, target) in targets.enumerated() {
+            try judge(target)
+            if number % 10 == 9 { suite.progress("\(number + 1) of \(targets.count) faults (\(kind.rawValue))") }
+        }
+    }
+
+    /// Calls to strike: all when there is time; else one or two of each batch or phase, at random.
+    private func chosen(_ observer: FaultObserver) -> [FaultPoint] {
+        var points = observer.points
+        if kind == .failedSync {
+            // One that had nothing to do may fail unnoticed.
+            let model = CrashModel(observer.recorder.trace)
+            points = points.filter { observer.syncEvents[$0.number].map { model.isEffective(barrier: $0) } ?? false }
+        }
+        let bound = suite.isLong ? 1_000 : 16
+        guard points.count > bound else { return points }
+        var random = RandomNumbers(seed: suite.seed)
+        var phases: [(phase: Mark, points: [FaultPoint])] = []
+        for point in points {
+            if phases.last?.phase == point.phase {
+                phases[phases.count - 1].points.append(point)
+            } else {
+                phases.append((point.phase, [point]))
+            }
+        }
+        var result: [FaultPoint] = []
+        while result.count < bound {
+            for index in phases.indices where !phases[index].points.isEmpty && result.count < bound {
+                result.append(phases[index].points.remove(at: random.below(phases[index].points.count)))
+            }
+        }
+        return result.sorted { $0.number < $1.number }
+    }
+
+    private func play(target: Int?) throws -> (FaultObserver, [Mark]) {
+        let folder = try scratch.empty("store")
+        let recorder = try DiskRecorder(folder: folder, rebuildable: suite.rebuildableFiles)
+        let observer = FaultObserver(recorder, kind, target: target)
+        let job = WorkerJob(
+            kind: .faults, type: suite.factory.type, folder: folder, seed: suite.seed, isLong: false,
+            options: suite.options)
+        do {
+            let marks = try TracedRun.run(suite.worker, job, scratch: "\(scratch.path)/worker", observer)
+            return (observer, marks)
+        } catch let failure as ConformanceFailure {
+            throw ConformanceFailure(describe(observer.struck) + failure.message)
+        }
+    }
+
+    private func describe(_ point: FaultPoint?) -> String {
+        guard let point else { return "without any fault: " }
+        return "when \(kind.rawValue) strikes call \(point.number) (\(point.what)) after \"\(point.phase.text)\": "
+    }
+
+    private func judge(_ target: FaultPoint) throws {
+        let (observer, marks) = try play(target: target.number)
+        // Threads of the engine may have come in another order: then there is nothing to judge.
+        guard let struck = observer.struck else { return }
+        store.figures.faults += 1
+        guard case .begin(let batch) = struck.phase else { return }
+        let answer = marks.drop { $0 != .begin(batch) }.first {
+            switch $0 {
+            case .acknowledged(batch), .refused(batch, _): true
+            default: false
+            }
+        }
+        let note = marks.compactMap { if case .note(let text) = $0 { text } else { nil } }.first ?? ""
+        switch answer {
+        case .refused(_, let code):
+            guard kind.allowedCodes.contains(code) else {
+                throw ConformanceFailure(
+                    describe(struck)
+                        + "expected the error \(kind.allowedCodes.joined(separator: " or ")), found \(note)")
+            }
+        case .acknowledged where kind == .failedSync:
+            throw ConformanceFailure(describe(struck) + "the batch was acknowledged although a sync of it failed")
+        default: break
+        }
+    }
+}
+#endif

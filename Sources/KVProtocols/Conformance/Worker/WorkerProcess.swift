@@ -1,0 +1,103 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// How a worker ended.
+struct WorkerEnd: CustomStringConvertible {
+    let status: Int32
+
+    var isSuccess: Bool { status == 0 }
+
+    var description: String {
+        let signal = status & 0x7F
+        if signal == SIGALRM { return "it took longer than \(WorkerJob.secondsAtMost) s and was ended" }
+        if signal != 0 { return "it was ended by the signal \(signal) (\(String(cString: strsignal(signal))))" }
+        return "it ended with the exit code \(status >> 8 & 0xFF)"
+    }
+}
+
+/// A worker that was started and waits for `letGo`. It writes marks to descriptor 3: what it is about to do, and what came
+/// of it.
+final class WorkerProcess {
+    static let markDescriptor: Int32 = 3
+
+    let process: pid_t
+    private let gate: Int32
+    private let marks: String
+    private let complaints: String
+
+    /// - Parameter scratch: a path whose extensions `.marks` and `.errors` may be used for files.
+    init(_ worker: ConformanceWorker, _ job: WorkerJob, scratch: String) throws {
+        marks = scratch + ".marks"
+        complaints = scratch + ".errors"
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw ConformanceFailure("no pipe: \(String(cString: strerror(errno)))") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        defer { close(ends[0]) }
+        #if canImport(Glibc)
+        var actions = posix_spawn_file_actions_t()
+        #else
+        var actions: posix_spawn_file_actions_t?
+        #endif
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
+        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 2, complaints, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        posix_spawn_file_actions_addopen(
+            &actions, WorkerProcess.markDescriptor, marks, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0o600)
+        let words = [worker.executable] + worker.arguments + job.arguments
+        var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        var started: pid_t = 0
+        let code = posix_spawn(&started, worker.executable, &actions, nil, &pointers, environ)
+        guard code == 0 else {
+            close(ends[1])
+            throw ConformanceFailure(
+                "the worker \(worker.executable) can't be started: \(String(cString: strerror(code)))")
+        }
+        process = started
+        gate = ends[1]
+    }
+
+    deinit {
+        close(gate)
+        unlink(marks)
+        unlink(complaints)
+    }
+
+    /// Lets it begin with its work.
+    func letGo() {
+        var byte: UInt8 = 1
+        // A worker that is gone already is noticed by whoever waits for it.
+        _ = write(gate, &byte, 1)
+    }
+
+    func kill() {
+        #if canImport(Glibc)
+        _ = Glibc.kill(process, SIGKILL)
+        #else
+        _ = Darwin.kill(process, SIGKILL)
+        #endif
+        _ = wait()
+    }
+
+    func wait() -> WorkerEnd {
+        var status: Int32 = 0
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        return WorkerEnd(status: status)
+    }
+
+    /// What it has said so far.
+    var saidMarks: [String] {
+        FileTree.content(marks).split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The last lines of what it wrote to standard error, such as the message of a trap.
+    var lastWords: String {
+        let text = String(decoding: FileTree.content(complaints).suffix(600), as: UTF8.self)
+        return text.isEmpty ? "" : "; it wrote: \(text.split(separator: "\n").suffix(4).joined(separator: " / "))"
+    }
+}
