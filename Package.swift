@@ -62,7 +62,8 @@ let package = Package(
     ],
     targets: [
         // Contracts
-        room("KVProtocols", "KVProtocols/Contracts"),
+        .systemLibrary(name: "CChecksum", path: "Sources/KVProtocols/CChecksum"),
+        room("KVProtocols", "KVProtocols/Contracts", ["CChecksum"]),
         room("KVConfiguration", "KVProtocols/Configuration", ["KVProtocols"]),
         room("KVConformance", "KVProtocols/Conformance", ["KVProtocols"]),
 
@@ -88,6 +89,14 @@ let package = Package(
                 "KVProtocols", "KVMemoryBackend", "KVFileBackend",
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
+            ]),
+        room("KVBackendBench", "Backends/Bench", ["KVProtocols"]),
+        room(
+            "KVBackendBaselines", "Backends/Baselines",
+            [
+                "KVProtocols", "KVBackendBench", "CFileSystem",
+                .target(name: "CSQLite", condition: .when(traits: ["SQLite"])),
+                .target(name: "CLMDB", condition: .when(traits: ["LMDB"])),
             ]),
 
         // Node
@@ -117,8 +126,8 @@ let package = Package(
         .executableTarget(
             name: "kv",
             dependencies: [
-                "KVProtocols", "KVConfiguration", "KVBackends", "KVReplication", "KVStorage", "KVTransport", "KVNode",
-                "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP", argumentParser, asyncHTTPClient, lifecycle,
+                "KVProtocols", "KVConfiguration", "KVBackends", "KVBackendBench", "KVBackendBaselines", "KVReplication",
+                "KVStorage", "KVTransport", "KVNode", "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP", argumentParser, asyncHTTPClient, lifecycle,
                 unixSignals, logging, nioCore, nioHTTP1, nioPosix,
             ],
             path: "Sources/kv", swiftSettings: strict),
@@ -139,6 +148,9 @@ let package = Package(
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
             ]),
+        tests(
+            "KVBackendBenchTests",
+            ["KVProtocols", "KVConformance", "KVBackends", "KVBackendBench", "KVBackendBaselines"]),
         tests("KVReplicationTests", ["KVReplication", "KVSimulator", "KVProtocols"]),
         tests("KVStorageTests", ["KVStorage", "KVProtocols"]),
         tests("KVTransportTests", ["KVTransport", "KVProtocols", "KVReplication", nioCore, nioPosix, logging]),
