@@ -86,6 +86,7 @@ enum SQLiteSchema {
         case scanFrom, scanAfter, scanKeysFrom, scanKeysAfter
         /// Stores a record, and calls `SQLiteWriter.replacedFunction` when the key had one.
         case put
+        case update
         case purge, wipeRecords, wipeMetadata, putMetadata, removeMetadata, addToCount
 
         static func scan(values: Bool, inclusive: Bool) -> Query {
@@ -115,6 +116,11 @@ enum SQLiteSchema {
                 INSERT INTO records (partition, key, \(header), value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                     ON CONFLICT (partition, key) DO UPDATE SET ballot_counter = ?3, ballot_node = ?4, sequence = ?5,
                     expires_at_ms = ?6, checksum = \(SQLiteWriter.replacedFunction)(?7), value = ?8
+                """
+            case .update:
+                """
+                UPDATE records SET ballot_counter = ?3, ballot_node = ?4, sequence = ?5, expires_at_ms = ?6, checksum = ?7,
+                    value = ?8 WHERE partition = ?1 AND key = ?2
                 """
             case .purge: "DELETE FROM records WHERE partition = ?1 AND key = ?2"
             case .wipeRecords: "DELETE FROM records WHERE partition = ?1"

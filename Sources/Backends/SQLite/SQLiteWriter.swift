@@ -25,6 +25,7 @@ final class SQLiteWriter: @unchecked Sendable {
     /// a record, which SQLite itself doesn't. Only the writing connection has it.
     static let replacedFunction = "kv_replaced"
     /// Calls of `replacedFunction`, counted by SQLite within a statement.
+    private var replacedLast = false
     private let replaced = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
 
     init(_ connection: SQLiteConnection) throws(SQLiteError) {
@@ -138,8 +139,22 @@ final class SQLiteWriter: @unchecked Sendable {
         }
     }
 
+    /// New keys come after new keys mostly, and overwrites after overwrites: so what the last put did chooses the statement.
+    /// Updating is the cheaper one for a key that exists; inserting is right for both and tells which it was.
     private func put(_ partition: PartitionID, _ key: Key, _ record: Record) throws(SQLiteError) -> Int64 {
-        let statement = try connection.statement(.put)
+        if replacedLast {
+            try run(connection.statement(.update), partition, key, record)
+            if sqlite3_changes(connection.handle) > 0 { return 0 }
+        }
+        let before = replaced.pointee
+        try run(connection.statement(.put), partition, key, record)
+        replacedLast = replaced.pointee != before
+        return replacedLast ? 0 : 1
+    }
+
+    private func run(
+        _ statement: SQLiteStatement, _ partition: PartitionID, _ key: Key, _ record: Record
+    ) throws(SQLiteError) {
         defer { statement.reset() }
         try statement.bind(1, Int64(partition.rawValue))
         try statement.bind(3, record.version.ballot.counter)
@@ -147,7 +162,6 @@ final class SQLiteWriter: @unchecked Sendable {
         try statement.bind(5, record.version.sequence)
         try statement.bind(6, record.expiresAt)
         try statement.bind(7, Int64(record.checksum))
-        let before = replaced.pointee
         try key.bytes.withUnsafeBufferPointer { key throws(SQLiteError) in
             try statement.bind(2, borrowing: key)
             guard let value = record.value else {
@@ -159,7 +173,6 @@ final class SQLiteWriter: @unchecked Sendable {
                 try statement.finish()
             }
         }
-        return replaced.pointee == before ? 1 : 0
     }
 
     private func setMetadata(_ scope: MetadataScope, _ name: String, _ value: [UInt8]?) throws(SQLiteError) {
