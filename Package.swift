@@ -127,7 +127,8 @@ let package = Package(
             name: "kv",
             dependencies: [
                 "KVProtocols", "KVConfiguration", "KVBackends", "KVBackendBench", "KVBackendBaselines", "KVReplication",
-                "KVStorage", "KVTransport", "KVNode", "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP", argumentParser, asyncHTTPClient, lifecycle,
+                "KVStorage", "KVTransport", "KVNode", "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP",
+                argumentParser, asyncHTTPClient, lifecycle,
                 unixSignals, logging, nioCore, nioHTTP1, nioPosix,
             ],
             path: "Sources/kv", swiftSettings: strict),

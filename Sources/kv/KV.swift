@@ -21,7 +21,7 @@ struct KV: AsyncParsableCommand {
                     Remove.self, Alarm.self,
                 ]),
             CommandGroup(
-                name: "Other:", subcommands: [Config.self, Backends.self, Version.self, Completion.self]),
+                name: "Other:", subcommands: [Config.self, Backends.self, Bench.self, Version.self, Completion.self]),
         ])
 
     static func main() async {

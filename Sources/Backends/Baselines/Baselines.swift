@@ -3,8 +3,7 @@ import KVProtocols
 
 /// The libraries below the engines, called directly: what an engine costs at least.
 ///
-/// Each does the same durable work as its engine on the same keys and record bytes, in a folder that the engine could
-/// open. It has no more locks than its library's rules demand, and answers no statistics. A plain one takes what the library gives it and
+/// Each does the same durable work as its engine on the same keys and record bytes, in the engine's layout. It has no more locks than its library's rules demand, and answers no statistics. A plain one takes what the library gives it and
 /// copies the value into a buffer that the thread keeps; a *checked* one also does what the contract demands of any
 /// engine for a read: gives out a record of its own, after comparing its checksum.
 package enum Baselines {
@@ -12,21 +11,27 @@ package enum Baselines {
     package static func of(engine type: String) -> [BenchContender] {
         switch type {
         case "file":
-            pair(type, "openat, write, fsetxattr, fsync (from 32 files on one syncfs), renameat, fsync of the folder",
-                "openat, fgetxattr, read, close; scans are given the sorted names") {
+            pair(
+                type, "openat, write, fsetxattr, fsync (from 32 files on one syncfs), renameat, fsync of the folder",
+                "openat, fgetxattr, read, close; scans are given the sorted names"
+            ) {
                 folder, checks throws(StorageError) in try RawFiles(folder, checks: checks)
             }
         #if SQLite
         case "sqlite":
-            pair(type, "BEGIN IMMEDIATE, a prepared INSERT OR REPLACE each, COMMIT; WAL, synchronous=FULL",
-                "a prepared SELECT on a connection of each thread") {
+            pair(
+                type, "BEGIN IMMEDIATE, a prepared INSERT OR REPLACE each, COMMIT; WAL, synchronous=FULL",
+                "a prepared SELECT on a connection of each thread"
+            ) {
                 folder, checks throws(StorageError) in try RawSQLite(folder, checks: checks)
             }
         #endif
         #if LMDB
         case "lmdb":
-            pair(type, "mdb_txn_begin, mdb_cursor_put with MDB_RESERVE each, mdb_txn_commit; default sync mode",
-                "mdb_txn_renew, mdb_get, mdb_txn_reset on a transaction of each thread") {
+            pair(
+                type, "mdb_txn_begin, mdb_cursor_put with MDB_RESERVE each, mdb_txn_commit; default sync mode",
+                "mdb_txn_renew, mdb_get, mdb_txn_reset on a transaction of each thread"
+            ) {
                 folder, checks throws(StorageError) in try RawLMDB(folder, checks: checks)
             }
         #endif

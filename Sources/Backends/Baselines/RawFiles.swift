@@ -27,7 +27,7 @@ final class RawFiles: BenchTarget {
     init(_ folder: String, checks: Bool) throws(StorageError) {
         self.folder = folder
         self.checks = checks
-        values = Glibc_open(folder)
+        values = openFolder(folder)
         try RawFiles.check(values, "open", folder)
         let hidden = ".backend-temporary"
         if mkdirat(values, hidden, 0o700) != 0, errno != EEXIST { try RawFiles.check(-1, "mkdirat", folder) }
@@ -46,7 +46,7 @@ final class RawFiles: BenchTarget {
     func apply(_ batch: [StorageOperation]) throws(StorageError) {
         var files: [Int32] = []
         files.reserveCapacity(batch.count)
-        defer { for file in files { Glibc_close(file) } }
+        defer { for file in files { closeFile(file) } }
         var removes = false
         for operation in batch {
             switch operation {
@@ -94,7 +94,7 @@ final class RawFiles: BenchTarget {
             }
             try RawFiles.check(code, "fsetxattr", folder)
         } catch {
-            Glibc_close(file)
+            closeFile(file)
             throw error
         }
         return file
@@ -131,7 +131,9 @@ final class RawFiles: BenchTarget {
                 }
             }
             name[count] = 0
-            return body(UnsafePointer(name.baseAddress ?? UnsafeMutablePointer(bitPattern: 1)!))
+            // A buffer of at least one byte has an address.
+            guard let start = name.baseAddress else { return body("") }
+            return body(UnsafePointer(start))
         }
     }
 
@@ -156,10 +158,10 @@ final class RawFiles: BenchTarget {
     }
 
     func close() throws(StorageError) {
-        Glibc_close(temporary)
-        Glibc_close(values)
+        closeFile(temporary)
+        closeFile(values)
     }
 }
 
-private func Glibc_open(_ path: String) -> Int32 { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-private func Glibc_close(_ file: Int32) { _ = close(file) }
+private func openFolder(_ path: String) -> Int32 { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+private func closeFile(_ file: Int32) { _ = close(file) }

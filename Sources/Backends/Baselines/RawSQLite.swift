@@ -34,7 +34,8 @@ final class RawSQLite: BenchTarget, @unchecked Sendable {
         connection = try RawSQLite.open(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)
         try execute(RawSQLite.settings)
         if try isEmpty() { try execute(RawSQLite.tables) }
-        put = try RawSQLite.prepare(connection, "INSERT OR REPLACE INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", file)
+        put = try RawSQLite.prepare(
+            connection, "INSERT OR REPLACE INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", file)
         purge = try RawSQLite.prepare(connection, "DELETE FROM records WHERE partition = ?1 AND key = ?2", file)
         begin = try RawSQLite.prepare(connection, "BEGIN IMMEDIATE", file)
         commit = try RawSQLite.prepare(connection, "COMMIT", file)
@@ -51,7 +52,9 @@ final class RawSQLite: BenchTarget, @unchecked Sendable {
         return opened
     }
 
-    static func prepare(_ connection: OpaquePointer, _ sql: String, _ file: String) throws(StorageError) -> OpaquePointer? {
+    static func prepare(_ connection: OpaquePointer, _ sql: String, _ file: String) throws(StorageError)
+        -> OpaquePointer?
+    {
         var statement: OpaquePointer?
         let code = sqlite3_prepare_v3(connection, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil)
         guard code == SQLITE_OK else {
@@ -132,7 +135,8 @@ final class RawSQLite: BenchTarget, @unchecked Sendable {
             sqlite3_bind_text(statement, 2, "", 0, nil)
             return
         }
-        sqlite3_bind_text(statement, 2, UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self), Int32(key.count), nil)
+        sqlite3_bind_text(
+            statement, 2, UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self), Int32(key.count), nil)
     }
 
     func reader() throws(StorageError) -> any BenchReader { try RawSQLiteReader(file, checks: checks) }

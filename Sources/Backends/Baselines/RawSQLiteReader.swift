@@ -76,7 +76,8 @@ final class RawSQLiteReader: BenchReader {
     private func checked(_ statement: OpaquePointer?, of key: Key) throws(StorageError) -> Record {
         let number = { (column: Int32) in UInt64(bitPattern: sqlite3_column_int64(statement, column)) }
         let version = Version(
-            ballot: Ballot(counter: number(0), node: NodeID(UInt32(truncatingIfNeeded: number(1)))), sequence: number(2))
+            ballot: Ballot(counter: number(0), node: NodeID(UInt32(truncatingIfNeeded: number(1)))), sequence: number(2)
+        )
         let record = Record(
             version: version, value: sqlite3_column_type(statement, 5) == SQLITE_NULL ? nil : Array(blob(statement, 5)),
             expiresAt: number(3), checksum: UInt32(truncatingIfNeeded: number(4)))

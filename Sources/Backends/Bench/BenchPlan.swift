@@ -10,8 +10,10 @@ package enum BenchMix: String, Sendable, CaseIterable {
         case .load: "new keys in ascending order, into an empty store"
         case .read: "the record of a key chosen at random"
         case .overwrite: "new values for keys chosen at random, each batch sorted"
-        case .scan: "pages of up to \(BenchPlan.pageEntries) records with values, from a key chosen at random; an operation is a page"
-        case .mixed: "half reads, half overwrites, in turns: the reads of a turn one by one, then its writes as one batch"
+        case .scan:
+            "pages of up to \(BenchPlan.pageEntries) records with values, from a key chosen at random; an operation is a page"
+        case .mixed:
+            "half reads, half overwrites, in turns: the reads of a turn one by one, then its writes as one batch"
         case .delete: "forgets keys in ascending order, each once"
         }
     }
@@ -46,14 +48,17 @@ package struct BenchPlan: Sendable {
         func check(_ isLegal: Bool, _ message: String) throws(StorageError) {
             guard isLegal else { throw StorageError(.invalid, message) }
         }
-        try check(!mixes.isEmpty && !sizes.isEmpty && !writers.isEmpty, "name at least one mix, size and number of writers")
+        try check(
+            !mixes.isEmpty && !sizes.isEmpty && !writers.isEmpty, "name at least one mix, size and number of writers")
         try check(sizes.allSatisfy { 0...(16 << 20) ~= $0 }, "sizes are 0 to \(16 << 20) bytes")
         try check(writers.allSatisfy { 1...10_000 ~= $0 }, "writers are 1 to 10000")
         try check(seconds > 0 && seconds <= 3600, "seconds per cell are above 0 and at most 3600")
         try check(operations >= 1, "operations per cell are at least 1")
         try check(1...1000 ~= rounds, "rounds are 1 to 1000")
         try check(1...100_000_000 ~= keys, "keys are 1 to 100000000")
-        try check(Set(sizes).count == sizes.count && Set(writers).count == writers.count, "name each size and number of writers once")
+        try check(
+            Set(sizes).count == sizes.count && Set(writers).count == writers.count,
+            "name each size and number of writers once")
     }
 }
 
@@ -62,6 +67,12 @@ package struct BenchCell: Hashable, Sendable {
     package let size: Int
     package let mix: BenchMix
     package let writers: Int
+
+    package init(size: Int, mix: BenchMix, writers: Int) {
+        self.size = size
+        self.mix = mix
+        self.writers = writers
+    }
 
     /// Threads that read at once. More of them than processors would measure the system's scheduler.
     package var readThreads: Int { min(writers, 2 * Machine.processors) }
@@ -84,6 +95,8 @@ package struct BenchResult: Sendable {
     /// Growth of this process's own resident memory, and of files mapped into it; `nil` where the system doesn't say.
     package var ownMemory: Int64?
     package var mappedMemory: Int64?
+
+    package init() {}
 
     package var rate: Double { seconds > 0 ? Double(operations) / seconds : 0 }
     package var processorTime: Double { operations > 0 ? processorSeconds / Double(operations) : 0 }

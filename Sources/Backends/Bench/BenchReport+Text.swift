@@ -1,6 +1,7 @@
 extension BenchReport {
     static let columns = [
-        "contender", "writers", "operations/s", "time ratio", "cpu/op", "cpu ratio", "p50", "p95", "p99", "p99.9", "max",
+        "contender", "writers", "operations/s", "time ratio", "cpu/op", "cpu ratio", "p50", "p95", "p99", "p99.9",
+        "max",
         "written/byte", "disk", "own memory", "mapped",
     ]
 

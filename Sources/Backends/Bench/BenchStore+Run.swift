@@ -173,7 +173,9 @@ struct ReadLoop: Sendable {
     /// How many entries a page after the key must have.
     private func expected(after index: Int) -> Int {
         var end = index + 1
-        while end < keys.keys.count, end - index <= BenchPlan.pageEntries, keys.partitions[end] == keys.partitions[index] {
+        while end < keys.keys.count, end - index <= BenchPlan.pageEntries,
+            keys.partitions[end] == keys.partitions[index]
+        {
             end += 1
         }
         return end - index - 1

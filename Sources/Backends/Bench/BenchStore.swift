@@ -68,7 +68,8 @@ final class BenchStore {
             let found = try reader.record(workload.keys.partitions[index], workload.keys.keys[index])
             guard found == workload.expected(index) else {
                 throw StorageError(
-                    .damaged, "\(contender.name) does not hold what it was told: key \(workload.keys.keys[index]) "
+                    .damaged,
+                    "\(contender.name) does not hold what it was told: key \(workload.keys.keys[index]) "
                         + "after \(cell.mix.rawValue) with \(cell.writers) writers, values of \(cell.size) bytes",
                     path: folder.path)
             }

@@ -39,19 +39,19 @@ package struct BenchContender: Sendable {
     package let baseline: String?
     /// What it does for a write and for a read, in a sentence for the report.
     package let summary: String
-    /// Whether a batch is on the disk when `apply` returns.
-    package let isDurable: Bool
+    /// Whether it is an engine of this program, not a baseline.
+    package let isEngine: Bool
     /// Opens it in an empty folder of mode 0700, or in one that it filled before.
     package let open: @Sendable (_ folder: String) throws(StorageError) -> any BenchTarget
 
     package init(
-        name: String, baseline: String?, summary: String, isDurable: Bool = true,
+        name: String, baseline: String?, summary: String, isEngine: Bool = false,
         open: @escaping @Sendable (_ folder: String) throws(StorageError) -> any BenchTarget
     ) {
         self.name = name
         self.baseline = baseline
         self.summary = summary
-        self.isDurable = isDurable
+        self.isEngine = isEngine
         self.open = open
     }
 
@@ -59,7 +59,7 @@ package struct BenchContender: Sendable {
     package init(engine factory: BackendFactory, baseline: String?) {
         self.init(
             name: factory.type, baseline: baseline, summary: "the engine, \(factory.summary); verifies what it reads",
-            isDurable: factory.type != "memory"
+            isEngine: true
         ) { folder throws(StorageError) in
             try EngineTarget(factory.open(BackendContext(path: folder, partitions: BenchKeys.partitions)))
         }

@@ -51,7 +51,8 @@ enum BenchThreads {
         for thread in threads { pthread_join(thread, nil) }
         guard failure == 0 else {
             throw StorageError(
-                .io, "a thread for reading can't be started; use fewer writers", cause: String(cString: strerror(failure)))
+                .io, "a thread for reading can't be started; use fewer writers",
+                cause: String(cString: strerror(failure)))
         }
         var values: [Value] = []
         for work in works {

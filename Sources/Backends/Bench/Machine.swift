@@ -10,13 +10,13 @@ package enum Machine {
 
     /// Nanoseconds of a clock that never goes back.
     @inline(__always)
-    static func now() -> UInt64 { clock_gettime_nsec(CLOCK_MONOTONIC) }
+    static func now() -> UInt64 { nanoseconds(CLOCK_MONOTONIC) }
 
     /// Nanoseconds that the processor worked for this thread, in the program and in the kernel.
-    static func processorTime() -> UInt64 { clock_gettime_nsec(CLOCK_THREAD_CPUTIME_ID) }
+    static func processorTime() -> UInt64 { nanoseconds(CLOCK_THREAD_CPUTIME_ID) }
 
     @inline(__always)
-    private static func clock_gettime_nsec(_ clock: clockid_t) -> UInt64 {
+    private static func nanoseconds(_ clock: clockid_t) -> UInt64 {
         var time = timespec()
         clock_gettime(clock, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

@@ -61,7 +61,9 @@ final class Folder: Sendable {
     /// Creates a file with mode 0600 for writing; there must be none.
     func newFile(_ name: UnsafePointer<CChar>) throws(StorageError) -> OpenFile {
         let file = openat(descriptor, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw .system(errno, "a file can't be created", path: "\(path)/\(String(cString: name))") }
+        guard file >= 0 else {
+            throw .system(errno, "a file can't be created", path: "\(path)/\(String(cString: name))")
+        }
         return OpenFile(descriptor: file, path: path)
     }
 

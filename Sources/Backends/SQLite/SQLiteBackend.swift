@@ -176,7 +176,8 @@ public final class SQLiteBackend: StorageBackend {
     }
 
     private func run<Result: Sendable>(
-        _ wanted: SQLiteSchema.Query, on connection: SQLiteConnection?, _ bind: (SQLiteStatement) throws(SQLiteError) -> Void,
+        _ wanted: SQLiteSchema.Query, on connection: SQLiteConnection?,
+        _ bind: (SQLiteStatement) throws(SQLiteError) -> Void,
         _ rows: (SQLiteStatement) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         guard let connection else { throw closed }

@@ -53,7 +53,9 @@ struct SQLiteStatement {
     /// Binds a text without a copy: `text` must stay where it is until `reset`.
     func bind(_ parameter: Int32, borrowing text: UnsafeBufferPointer<UInt8>) throws(SQLiteError) {
         // A missing pointer would bind NULL, which is not the empty text.
-        guard let start = text.baseAddress else { return try check(sqlite3_bind_text(handle, parameter, "", 0, SQLiteStatement.transient)) }
+        guard let start = text.baseAddress else {
+            return try check(sqlite3_bind_text(handle, parameter, "", 0, SQLiteStatement.transient))
+        }
         let characters = UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self)
         try check(sqlite3_bind_text(handle, parameter, characters, Int32(text.count), nil))
     }
@@ -101,7 +103,9 @@ struct SQLiteStatement {
 
     /// The bytes of a text or blob, valid until the next step or `reset`; empty for NULL.
     func borrowedBytes(_ column: Int32) -> UnsafeRawBufferPointer {
-        guard let start = sqlite3_column_blob(handle, column) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        guard let start = sqlite3_column_blob(handle, column) else {
+            return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
         return UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column)))
     }
 
