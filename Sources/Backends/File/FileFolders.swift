@@ -4,6 +4,8 @@ import KVProtocols
 ///
 /// A class, so that a reader holds all folders open by one reference.
 final class FileFolders: Sendable {
+    /// The longest value that the backend stores, in bytes.
+    static let longestValue = 64 << 20
     static let hidden = [".backend-tombstones", ".backend-metadata", ".backend-temporary"]
 
     /// The data folder itself: one file per live key.
@@ -45,6 +47,8 @@ final class FileFolders: Sendable {
     func record(_ place: KeyIndex.Place, _ key: Key) throws(StorageError) -> Record? {
         try withFile(place, key) { file throws(StorageError) in
             let header = try FileFolders.header(of: file, place)
+            // A damaged length must not make us ask for gigabytes.
+            guard header.valueLength <= FileFolders.longestValue else { throw FileFolders.damaged("") }
             // One byte more than there must be, so that a longer file is noticed without asking for its length.
             guard let value = try file.read(header.valueLength, atMost: header.valueLength + 1) else {
                 throw FileFolders.damaged("")

@@ -42,7 +42,8 @@ struct OpenFile: ~Copyable {
     func read(_ count: Int, atMost limit: Int) throws(StorageError) -> [UInt8]? {
         var code: Int32 = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
-            while filled < count {
+            // At least one call: an empty value's file may have grown.
+            while filled < max(count, 1) {
                 let got = Self.read(
                     descriptor,
                     UnsafeMutableRawBufferPointer(
