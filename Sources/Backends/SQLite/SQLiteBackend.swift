@@ -2,6 +2,12 @@
 public import KVProtocols
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// Records in one SQLite database, `kv.sqlite3`, which the `sqlite3` shell can read while the node runs.
 ///
 /// Write-ahead log with `synchronous=FULL`: a batch is one transaction, and `apply` returns after its fsync. One
@@ -28,7 +34,6 @@ public final class SQLiteBackend: StorageBackend {
     /// `nil` once closed.
     private let writer: Mutex<SQLiteWriter?>
     private let readers: [SQLiteReader]
-    private let nextReader = Atomic<Int>(0)
     private let isPoisoned = Atomic<Bool>(false)
 
     /// Opens the folder, or creates the database in it.
@@ -156,13 +161,23 @@ public final class SQLiteBackend: StorageBackend {
         }
     }
 
-    /// Runs a query on a reader that is free, or on the next one in turn when none is.
+    /// A number that differs between most threads. Thread descriptors are at least a page apart.
+    private static var threadNumber: Int {
+        #if canImport(Glibc)
+        Int(truncatingIfNeeded: (pthread_self() >> 12) &* 0x9E37_79B9 >> 16) & Int.max
+        #else
+        Int(truncatingIfNeeded: (UInt(bitPattern: pthread_self()) >> 12) &* 0x9E37_79B9 >> 16) & Int.max
+        #endif
+    }
+
+    /// Runs a query on the thread's own reader, on another that is free, or waits for its own when none is. A thread stays
+    /// with its reader, whose cache holds what it read before.
     private func query<Result: Sendable>(
         _ wanted: SQLiteSchema.Query, bind: (SQLiteStatement) throws(SQLiteError) -> Void,
         rows: (SQLiteStatement) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         try checkPoison()
-        let first = nextReader.add(1, ordering: .relaxed).oldValue & Int.max
+        let first = SQLiteBackend.threadNumber % readers.count
         for offset in 0..<readers.count {
             let reader = readers[(first &+ offset) % readers.count]
             let result = try reader.connection.withLockIfAvailable { connection throws(StorageError) in
