@@ -43,10 +43,11 @@ enum SQLiteSchema {
     /// - Throws: `.foreign` when it holds something else or has a newer format.
     static func prepare(_ connection: SQLiteConnection, path: String) throws(StorageError) {
         do throws(SQLiteError) {
-            // FULL syncs the log at every commit. Checkpoints are run by `SQLiteWriter`, which looks at their errors.
+            // FULL syncs the log at every commit. Checkpoints are run by `SQLiteWriter`, which looks at their errors: its hook
+            // took the place of SQLite's own. Setting wal_autocheckpoint, even to 0, would take that hook away.
             try connection.execute(
                 """
-                PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+                PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
                 PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1; PRAGMA cache_size = -16384;
                 PRAGMA journal_size_limit = 67108864; PRAGMA trusted_schema = 0;
                 """)
