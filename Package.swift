@@ -62,7 +62,8 @@ let package = Package(
     ],
     targets: [
         // Contracts
-        room("KVProtocols", "KVProtocols/Contracts"),
+        .systemLibrary(name: "CChecksum", path: "Sources/KVProtocols/CChecksum"),
+        room("KVProtocols", "KVProtocols/Contracts", ["CChecksum"]),
         room("KVConfiguration", "KVProtocols/Configuration", ["KVProtocols"]),
         .systemLibrary(name: "CTrace", path: "Sources/KVProtocols/CTrace"),
         room("KVConformance", "KVProtocols/Conformance", ["KVProtocols", "CTrace"]),
@@ -93,6 +94,14 @@ let package = Package(
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
             ]),
+        room("KVBackendBench", "Backends/Bench", ["KVProtocols"]),
+        room(
+            "KVBackendBaselines", "Backends/Baselines",
+            [
+                "KVProtocols", "KVBackendBench", "CFileSystem",
+                .target(name: "CSQLite", condition: .when(traits: ["SQLite"])),
+                .target(name: "CLMDB", condition: .when(traits: ["LMDB"])),
+            ]),
 
         // Node
         room("KVReplication", "Node/Replication", ["KVProtocols"]),
@@ -122,8 +131,9 @@ let package = Package(
         .executableTarget(
             name: "kv",
             dependencies: [
-                "KVProtocols", "KVConfiguration", "KVConformance", "KVBackends", "KVReplication", "KVStorage",
-                "KVSnapshot", "KVTransport", "KVNode", "KVHTTP", "KVNodeHTTP", "KVController", "KVControllerHTTP",
+                "KVProtocols", "KVConfiguration", "KVConformance", "KVBackends", "KVBackendBench", "KVBackendBaselines",
+                "KVReplication", "KVStorage", "KVSnapshot", "KVTransport", "KVNode", "KVHTTP", "KVNodeHTTP",
+                "KVController", "KVControllerHTTP",
                 argumentParser, asyncHTTPClient, lifecycle,
                 unixSignals, logging, nioCore, nioHTTP1, nioPosix,
             ],
@@ -152,6 +162,9 @@ let package = Package(
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
             ], resources: [.copy("Fixtures")]),
+        tests(
+            "KVBackendBenchTests",
+            ["KVProtocols", "KVConformance", "KVBackends", "KVBackendBench", "KVBackendBaselines"]),
         tests("KVReplicationTests", ["KVReplication", "KVSimulator", "KVProtocols"]),
         tests("KVStorageTests", ["KVStorage", "KVProtocols"]),
         tests("KVSnapshotTests", ["KVSnapshot", "KVProtocols"]),

@@ -23,7 +23,8 @@ struct KV: AsyncParsableCommand {
                     Remove.self, Alarm.self,
                 ]),
             CommandGroup(
-                name: "Other:", subcommands: [Config.self, Backends.self, Snapshot.self, Version.self, Completion.self]),
+                name: "Other:",
+                subcommands: [Config.self, Backends.self, Snapshot.self, Bench.self, Version.self, Completion.self]),
         ])
 
     static func main() async {

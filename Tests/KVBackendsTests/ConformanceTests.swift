@@ -31,11 +31,17 @@ import Testing
     @Test("all backends give the same answers to the same history", arguments: [1, 2, 3] as [UInt64])
     func comparison(seed: UInt64) throws {
         let folders = try Engine.all.map { _ in try TestFolder() }
-        let backends = try zip(Engine.all, folders).map { try $0.open($1) }
+        var backends = try zip(Engine.all, folders).map { try $0.open($1) }
         var history = RandomHistory(seed: seed, partitions: ConformanceSuite.partitions)
-        for _ in 0..<40 {
+        for round in 1...40 {
             let batch = history.nextBatch()
             for backend in backends { try backend.apply(batch) }
+            if round % 8 == 0 {
+                for (index, engine) in Engine.all.enumerated() where backends[index].capabilities.durable {
+                    try backends[index].close()
+                    backends[index] = try engine.open(folders[index])
+                }
+            }
             let partition = PartitionID(UInt16(history.choice(below: ConformanceSuite.partitions)))
             let request = ScanRequest(
                 partition: partition,
@@ -48,6 +54,32 @@ import Testing
                 #expect(pages[index] == pages[0], "seed \(seed): \(Engine.all[index].factory.type) scans differently")
                 #expect(
                     counts[index] == counts[0], "seed \(seed): \(Engine.all[index].factory.type) counts differently")
+            }
+        }
+        for backend in backends { try backend.close() }
+    }
+
+    @Test("all backends tell the same versions and metadata after the same history", arguments: [4, 5] as [UInt64])
+    func points(seed: UInt64) throws {
+        let folders = try Engine.all.map { _ in try TestFolder() }
+        let backends = try zip(Engine.all, folders).map { try $0.open($1) }
+        var history = RandomHistory(seed: seed, partitions: ConformanceSuite.partitions)
+        for _ in 0..<30 {
+            let batch = history.nextBatch()
+            for backend in backends { try backend.apply(batch) }
+            for (backend, engine) in zip(backends, Engine.all) {
+                for key in history.keys {
+                    let wanted = history.records[key]
+                    #expect(
+                        try backend.version(key.partition, key) == wanted?.version, "seed \(seed): \(engine) \(key)")
+                    #expect(try backend.read(key.partition, key) == wanted, "seed \(seed): \(engine) \(key)")
+                }
+                for number in 0..<3 {
+                    let scope = MetadataScope.partition(PartitionID(UInt16(number)))
+                    let name = "name_\(number)"
+                    #expect(
+                        try backend.metadata(scope, name) == history.metadata[scope]?[name], "seed \(seed): \(engine)")
+                }
             }
         }
         for backend in backends { try backend.close() }

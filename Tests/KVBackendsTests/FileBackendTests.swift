@@ -41,6 +41,40 @@ import Testing
         }
     }
 
+    @Test("a file that grew or shrank by hand is noticed, also an empty one", arguments: [0, 1, 5000])
+    func changedLength(length: Int) throws {
+        let folder = try TestFolder()
+        let backend = try open(folder)
+        let key = try Key("key")
+        let file = "\(folder.path)/key"
+        try backend.put(key, [UInt8](repeating: 7, count: length))
+        let handle = try FileHandle(forUpdating: URL(fileURLWithPath: file))
+        try handle.truncate(atOffset: UInt64(length + 1))
+        #expect(code { _ = try backend.read(key.partition, key) } == .damaged)
+        #expect(code { _ = try backend.version(key.partition, key) } == .damaged)
+        try handle.truncate(atOffset: UInt64(length))
+        #expect(try backend.value(key)?.count == length)
+        if length > 0 {
+            try handle.truncate(atOffset: UInt64(length - 1))
+            #expect(code { _ = try backend.read(key.partition, key) } == .damaged)
+        }
+        try handle.close()
+    }
+
+    @Test("a folder in the place of a record is damage, and names the path")
+    func folderInPlace() throws {
+        let folder = try TestFolder()
+        let backend = try open(folder)
+        let key = try Key("key")
+        let file = "\(folder.path)/key"
+        try backend.put(key, [1])
+        try FileManager.default.removeItem(atPath: file)
+        try FileManager.default.createDirectory(atPath: file, withIntermediateDirectories: false)
+        let error = #expect(throws: StorageError.self) { try backend.read(key.partition, key) }
+        #expect(error?.code == .damaged)
+        #expect(error?.path == file)
+    }
+
     @Test("swapped value files are noticed")
     func swappedFiles() throws {
         let folder = try TestFolder()

@@ -29,6 +29,18 @@ import Testing
         #expect(entries.contains { $0.key == other && $0.record == nil }, "a row under another key must not be served")
     }
 
+    @Test("a small batch is added to the log and does not move it into the database")
+    func logGrows() throws {
+        let folder = try TestFolder()
+        let backend = try open(folder)
+        for number in 1...50 as ClosedRange<UInt64> { try backend.put(Key("key"), [1], number) }
+        let log = try #require(try backend.statistics().details.first { $0.name == "log_bytes" })
+        // A batch adds at least one page of 4 KiB; a log that is checkpointed each time starts anew each time.
+        #expect(log.value >= 50 * 4096)
+        try backend.close()
+        #expect(folder.files.map { ($0 as NSString).lastPathComponent } == ["kv.sqlite3"])
+    }
+
     @Test("a database of another program is refused")
     func foreign() throws {
         let folder = try TestFolder()

@@ -2,8 +2,6 @@ public import KVProtocols
 import Synchronization
 
 extension FileBackend {
-    /// Files that are written before the first of them is synced, and then all.
-    private static let group = 64
     /// From so many files on, syncing the whole file system is cheaper: on ext4 it takes a quarter of the processor time
     /// per file and a third of the time.
     private static let wholeSyncCount = 32
@@ -13,7 +11,7 @@ extension FileBackend {
     public func apply(_ batch: [StorageOperation]) throws(StorageError) {
         for operation in batch { try check(operation) }
         try writing.withLock { number throws(StorageError) in
-            let folders = try withState { _, folders throws(StorageError) in folders }
+            let folders = try openFolders()
             do throws(StorageError) {
                 for run in FileBackend.runs(batch) {
                     if case .wipe(let partition)? = run.first {
@@ -23,7 +21,7 @@ extension FileBackend {
                     }
                 }
             } catch {
-                if error.code == .poisoned { state.withLock { $0.isPoisoned = true } }
+                if error.code == .poisoned { isPoisoned.store(true, ordering: .relaxed) }
                 throw error
             }
         }
@@ -38,7 +36,8 @@ extension FileBackend {
                 "a key was put into partition \(partition), but its slot is in partition "
                     + "\(key.partition(of: partitions)); the file backend stores no other")
         }
-        guard String(validating: key.bytes, as: UTF8.self) != nil else {
+        // Most keys are ASCII, and then no string needs to be made.
+        guard key.bytes.allSatisfy({ $0 < 0x80 }) || String(validating: key.bytes, as: UTF8.self) != nil else {
             throw StorageError(.invalid, "a key is not UTF-8, so it can't name a file")
         }
     }
@@ -46,6 +45,7 @@ extension FileBackend {
     /// Cuts a batch so that within one run no key or name appears twice, removals come last, and a wipe is alone:
     /// within such a run the order of steps that `apply` takes is the order of the operations.
     private static func runs(_ batch: [StorageOperation]) -> [[StorageOperation]] {
+        if isAscending(batch) { return [batch] }
         var runs: [[StorageOperation]] = []
         var run: [StorageOperation] = []
         var keys: Set<Key> = []
@@ -99,7 +99,7 @@ extension FileBackend {
         _ operation: StorageOperation, _ folders: FileFolders
     ) throws(StorageError) -> Bool {
         guard case .put(let partition, let key, let record) = operation,
-            let place = state.withLock({ $0.indexes[Int(partition.rawValue)].place(of: key) }),
+            let place = shards[Int(partition.rawValue)].state.withLock({ $0.index.place(of: key) }),
             (place == .tombstone) != record.isTombstone
         else { return false }
         do throws(StorageError) {
@@ -107,6 +107,18 @@ extension FileBackend {
         } catch  where error.code == .damaged {
             return false
         }
+    }
+
+    /// Whether the batch is puts only, each with a higher key or partition than the one before: one run, as callers give
+    /// most of theirs.
+    private static func isAscending(_ batch: [StorageOperation]) -> Bool {
+        var last: (partition: PartitionID, key: Key)?
+        for operation in batch {
+            guard case .put(let partition, let key, _) = operation else { return false }
+            if let last, partition < last.partition || partition == last.partition && key <= last.key { return false }
+            last = (partition, key)
+        }
+        return true
     }
 
     // MARK: A run
@@ -161,19 +173,19 @@ extension FileBackend {
         var staged: [(operation: StorageOperation, temporary: String)] = []
         let syncsAll = run.count { $0.storesFile } >= FileBackend.wholeSyncCount
         do throws(StorageError) {
-            var rest = run[...]
-            while !rest.isEmpty {
-                let group = rest.prefix(FileBackend.group)
-                rest = rest.dropFirst(FileBackend.group)
-                let first = staged.count
-                for operation in group where operation.storesFile {
-                    number += 1
-                    let name = String(number, radix: 16)
-                    staged.append((operation, name))
-                    try write(operation, to: folders.temporary.newFile(name), startsWriting: !syncsAll)
-                }
-                if !syncsAll { for (_, name) in staged[first...] { try sync(name, folders) } }
+            // Open until they are synced, one by one: fewer than `wholeSyncCount`.
+            var open: [StagedFile] = []
+            for operation in run where operation.storesFile {
+                number += 1
+                let name = String(number, radix: 16)
+                staged.append((operation, name))
+                let file = try folders.temporary.newFile(name)
+                try write(operation, to: file)
+                if syncsAll { continue }
+                file.startWriting()
+                open.append(StagedFile(file))
             }
+            for file in open { try poisoning(file.file.sync(), folders) }
             if syncsAll { try sync(staged, folders) }
         } catch {
             for (_, temporary) in staged { discard(temporary, folders) }
@@ -182,19 +194,28 @@ extension FileBackend {
         return staged[...]
     }
 
-    private func write(
-        _ operation: StorageOperation, to file: consuming OpenFile, startsWriting: Bool
-    ) throws(StorageError) {
+    /// A file to be synced; arrays hold no values that can't be copied.
+    private final class StagedFile {
+        let file: OpenFile
+        init(_ file: consuming OpenFile) { self.file = file }
+    }
+
+    private func write(_ operation: StorageOperation, to file: borrowing OpenFile) throws(StorageError) {
         switch operation {
         case .put(_, let key, let record):
             if let value = record.value { try file.write(value) }
-            try file.setAttribute(OpenFile.headerAttribute, RecordHeader(record).bytes)
-            if FileName.isHashed(FileName.name(of: key)) { try file.setAttribute(OpenFile.keyAttribute, key.bytes) }
+            try file.setHeader(RecordHeader(record))
+            if FileName.withName(of: key, { FileName.isHashed($0) }) {
+                try file.setAttribute(OpenFile.keyAttribute, key.bytes)
+            }
         case .metadata(let scope, let name, let value?):
             try file.write(FileFolders.metadataContent(FileFolders.name(scope, name), value))
         default: break
         }
-        if startsWriting { file.startWriting() }
+    }
+
+    private func poisoning(_ code: Int32, _ folders: FileFolders) throws(StorageError) {
+        guard code == 0 else { throw .poisoning(code, path: folders.temporary.path) }
     }
 
     private func sync(
@@ -204,7 +225,7 @@ extension FileBackend {
             for (_, name) in staged { try sync(name, folders) }
             return
         }
-        guard code == 0 else { throw .poisoning(code, path: folders.temporary.path) }
+        try poisoning(code, folders)
     }
 
     private func sync(_ temporary: String, _ folders: FileFolders) throws(StorageError) {
@@ -212,8 +233,7 @@ extension FileBackend {
             throw StorageError(
                 .io, "a temporary file vanished; let nothing else write here", path: folders.temporary.path)
         }
-        let code = file.sync()
-        guard code == 0 else { throw .poisoning(code, path: file.path) }
+        try poisoning(file.sync(), folders)
     }
 
     /// Removes a temporary file after a failure; opening the folder would do it as well, so an error changes nothing.
@@ -228,11 +248,12 @@ extension FileBackend {
         switch operation {
         case .put(let partition, let key, let record):
             let place: KeyIndex.Place = record.isTombstone ? .tombstone : .value
-            let name = FileName.name(of: key)
-            try folders.temporary.move(temporary, to: folders[place], as: name)
+            try FileName.withName(of: key) { name throws(StorageError) in
+                try folders.temporary.move(temporary, to: folders[place], as: name)
+            }
             removals.wrote(folders[place])
-            let before = state.withLock { $0.indexes[Int(partition.rawValue)].set(key, place) }
-            if let before, before != place { removals.add(folders[before], name) }
+            let before = shards[Int(partition.rawValue)].state.withLock { $0.index.set(key, place) }
+            if let before, before != place { removals.add(folders[before], FileName.name(of: key)) }
         case .metadata(let scope, let name, _):
             try folders.temporary.move(temporary, to: folders.metadata, as: FileFolders.name(scope, name))
             removals.wrote(folders.metadata)
@@ -246,7 +267,7 @@ extension FileBackend {
     ) throws(StorageError) {
         switch operation {
         case .purge(let partition, let key):
-            if let place = state.withLock({ $0.indexes[Int(partition.rawValue)].remove(key) }) {
+            if let place = shards[Int(partition.rawValue)].state.withLock({ $0.index.remove(key) }) {
                 removals.add(folders[place], FileName.name(of: key))
             }
         case .metadata(let scope, let name, nil):
@@ -262,9 +283,9 @@ extension FileBackend {
         guard code == 0 else { throw .poisoning(code, path: folders.temporary.path) }
         try folders.temporary.move(temporary, to: folders.metadata, as: FileFolders.wipeMark(partition))
         try folders.synced([folders.metadata])
-        let keys = state.withLock { state in
-            let keys = state.indexes[Int(partition.rawValue)].page(after: nil, prefix: [], limit: .max).keys
-            state.indexes[Int(partition.rawValue)] = KeyIndex()
+        let keys = shards[Int(partition.rawValue)].state.withLock { shard in
+            let keys = shard.index.page(after: nil, prefix: [], limit: .max).keys
+            shard.index = KeyIndex()
             return keys
         }
         try folders.finishWipe(partition, keys)

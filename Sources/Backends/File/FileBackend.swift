@@ -21,21 +21,17 @@ public final class FileBackend: StorageBackend {
     /// beginning only where the file system keeps the order of new names also between folders (ext4, XFS); elsewhere it
     /// may leave any part.
     public let capabilities = BackendCapabilities(
-        atomicBatches: false, durable: true, nonBlockingReads: false, orderedScan: true)
+        atomicBatches: false, durable: true, nonBlockingReads: false, orderedScan: true,
+        maximumValueLength: FileFolders.longestValue)
 
     /// A page of a scan ends after this many bytes of values.
     private static let pageBytes = 16 << 20
 
-    struct State {
-        /// `nil` once closed.
-        var folders: FileFolders?
-        var indexes: [KeyIndex]
-        var isPoisoned = false
-    }
-
     let partitions: Int
     let path: String
-    let state: Mutex<State>
+    /// One for each partition.
+    let shards: [FileShard]
+    let isPoisoned = Atomic<Bool>(false)
     /// Held while a batch is applied: batches never overlap. Holds the number of the next temporary file.
     let writing = Mutex<UInt64>(0)
     private let ignored: Int
@@ -51,7 +47,7 @@ public final class FileBackend: StorageBackend {
         path = context.path
         let loader = try FileLoader(path, partitions: partitions)
         ignored = loader.ignored
-        state = Mutex(State(folders: loader.folders, indexes: loader.indexes))
+        shards = loader.indexes.map { FileShard(folders: loader.folders, index: $0) }
     }
 
     // MARK: Reading
@@ -72,14 +68,13 @@ public final class FileBackend: StorageBackend {
         _ partition: PartitionID, _ key: Key,
         _ body: (FileFolders, KeyIndex.Place) throws(StorageError) -> Result?
     ) throws(StorageError) -> Result? {
+        guard Int(partition.rawValue) < partitions else {
+            _ = try openFolders()
+            return nil
+        }
         var last: KeyIndex.Place?
         while true {
-            let (folders, place) = try withState { state, folders throws(StorageError) in
-                (
-                    folders,
-                    Int(partition.rawValue) < partitions ? state.indexes[Int(partition.rawValue)].place(of: key) : nil
-                )
-            }
+            let (folders, place) = try withShard(partition) { shard, folders in (folders, shard.index.place(of: key)) }
             guard let place else { return nil }
             if let found = try body(folders, place) { return found }
             guard place != last else {
@@ -94,9 +89,8 @@ public final class FileBackend: StorageBackend {
     /// See `StorageBackend.scan`. Opens a file for each entry, also without values.
     public func scan(_ request: ScanRequest) throws(StorageError) -> ScanPage {
         guard Int(request.partition.rawValue) < partitions else { return ScanPage(entries: [], isLast: true) }
-        let (keys, isLast) = try withState { state, _ throws(StorageError) in
-            state.indexes[Int(request.partition.rawValue)].page(
-                after: request.after, prefix: request.prefix, limit: max(request.limit, 1))
+        let (keys, isLast) = try withShard(request.partition) { shard, _ in
+            shard.index.page(after: request.after, prefix: request.prefix, limit: max(request.limit, 1))
         }
         var entries: [ScanPage.Entry] = []
         var bytes = 0
@@ -130,14 +124,20 @@ public final class FileBackend: StorageBackend {
     /// See `StorageBackend.metadata`. Opens one file.
     public func metadata(_ scope: MetadataScope, _ name: String) throws(StorageError) -> [UInt8]? {
         try MetadataScope.validate(name: name)
-        let folders = try withState { _, folders throws(StorageError) in folders }
+        let folders = try openFolders()
         return try folders.metadataValue(FileFolders.name(scope, name))
     }
 
     /// See `StorageBackend.statistics`. Keys are exact, the space on the disk is estimated from a sample of files.
     public func statistics() throws(StorageError) -> BackendStatistics {
-        let (folders, count, sample) = try withState { state, folders throws(StorageError) in
-            (folders, state.indexes.reduce(0) { $0 + $1.count }, state.indexes.flatMap { $0.sample(4) })
+        let folders = try openFolders()
+        var count = 0
+        var sample: [(key: Key, place: KeyIndex.Place)] = []
+        for shard in shards {
+            shard.state.withLock { shard in
+                count += shard.index.count
+                sample += shard.index.sample(4)
+            }
         }
         let sampled = sample.reduce(0) { $0 + folders[$1.place].size(of: FileName.name(of: $1.key)) }
         let bytes = sample.isEmpty ? 0 : Double(sampled) / Double(sample.count) * Double(count)
@@ -146,33 +146,43 @@ public final class FileBackend: StorageBackend {
             details: [("ignored_files", UInt64(ignored))])
     }
 
-    func withState<Result>(
-        _ body: (inout State, FileFolders) throws(StorageError) -> sending Result
-    ) throws(StorageError) -> sending Result {
-        try state.withLock { state throws(StorageError) in
-            guard let folders = state.folders else {
-                throw StorageError(.closed, "the file backend is closed", path: path)
-            }
-            guard !state.isPoisoned else {
-                throw StorageError(.poisoned, "an earlier fsync failed; restart the node to open it anew", path: path)
-            }
-            return try body(&state, folders)
+    /// Runs `body` while the partition's index stands still.
+    func withShard<Result: Sendable>(
+        _ partition: PartitionID, _ body: (inout FileShard.State, FileFolders) -> Result
+    ) throws(StorageError) -> Result {
+        try shards[Int(partition.rawValue)].state.withLock { shard throws(StorageError) in
+            body(&shard, try usable(shard.folders))
         }
+    }
+
+    func openFolders() throws(StorageError) -> FileFolders {
+        try shards[0].state.withLock { shard throws(StorageError) in try usable(shard.folders) }
+    }
+
+    private func usable(_ folders: FileFolders?) throws(StorageError) -> FileFolders {
+        guard let folders else { throw StorageError(.closed, "the file backend is closed", path: path) }
+        guard !isPoisoned.load(ordering: .relaxed) else {
+            throw StorageError(.poisoned, "an earlier fsync failed; restart the node to open it anew", path: path)
+        }
+        return folders
     }
 
     // MARK: Closing
 
     /// Lets go of the folder as soon as the calls that run have ended.
     public func close() throws(StorageError) {
-        state.withLock { state in
-            state.folders = nil
-            state.indexes = []
+        for shard in shards {
+            shard.state.withLock { shard in
+                shard.folders = nil
+                shard.index = KeyIndex()
+            }
         }
     }
 
     /// Closes, and removes the files of all keys and the hidden folders; other files stay.
     public func destroy() throws(StorageError) {
-        let (folders, indexes) = try withState { state, folders throws(StorageError) in (folders, state.indexes) }
+        let folders = try openFolders()
+        let indexes = shards.map { shard in shard.state.withLock { $0.index } }
         try close()
         for index in indexes {
             for key in index.page(after: nil, prefix: [], limit: .max).keys {

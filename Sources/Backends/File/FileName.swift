@@ -11,10 +11,20 @@ enum FileName {
     private static let digits = Array("0123456789ABCDEF".utf8)
 
     /// The name of the file for `key`, without the key if that is too long.
-    static func name(of key: Key) -> String {
-        let escaped = escape(key.bytes)
-        if escaped.count <= longest { return String(decoding: escaped, as: UTF8.self) }
-        return hashPrefix + SHA256.hexadecimal(key.bytes)
+    static func name(of key: Key) -> String { withName(of: key) { String(cString: $0) } }
+
+    /// Runs `body` with the name as a C string, which most keys need no allocation for.
+    @inline(__always)
+    static func withName<Result, Failure: Error>(
+        of key: Key, _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: longest + 1) { buffer throws(Failure) in
+            if let start = buffer.baseAddress, let count = escape(key.bytes, into: buffer) {
+                buffer[count] = 0
+                return try body(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))
+            }
+            return try body(hashPrefix + SHA256.hexadecimal(key.bytes))
+        }
     }
 
     /// Whether the file's key can't be told from its name.
@@ -35,26 +45,51 @@ enum FileName {
             bytes.append(UInt8(high << 4 | low))
         }
         // Only the canonical name counts: otherwise two files could claim one key.
-        guard !bytes.isEmpty, bytes.count <= Key.maximumLength, escape(bytes).elementsEqual(name.utf8),
+        guard !bytes.isEmpty, bytes.count <= Key.maximumLength, isName(name, of: bytes),
             String(validating: bytes, as: UTF8.self) != nil
         else { return nil }
         return Key(unchecked: bytes)
     }
 
-    private static func escape(_ key: [UInt8]) -> [UInt8] {
-        let isReserved = key == Array("lost+found".utf8)
-        var name: [UInt8] = []
-        name.reserveCapacity(key.count)
+    /// Whether a file's key can't be told from the name that `withName` made.
+    static func isHashed(_ name: UnsafePointer<CChar>) -> Bool {
+        // An escaped key never has a `~` behind a `%`.
+        name[0] == CChar(bitPattern: UInt8(ascii: "%")) && name[1] == CChar(bitPattern: UInt8(ascii: "~"))
+    }
+
+    private static func isName(_ name: String, of key: [UInt8]) -> Bool {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: longest + 1) { buffer in
+            guard let count = escape(key, into: buffer) else { return false }
+            return buffer[..<count].elementsEqual(name.utf8)
+        }
+    }
+
+    private static let reserved = Array("lost+found".utf8)
+
+    /// Writes the name that shows the key.
+    /// - Returns: its length; `nil` when it would be too long.
+    private static func escape(_ key: [UInt8], into name: UnsafeMutableBufferPointer<UInt8>) -> Int? {
+        let isReserved = key.count == reserved.count && key == reserved
+        var count = 0
         for (position, byte) in key.enumerated() {
             let isSpecial =
                 byte == UInt8(ascii: "%") || byte == UInt8(ascii: "/") || byte < 0x20 || byte == 0x7F
                 || position == 0 && (byte == UInt8(ascii: ".") || isReserved)
+            guard count + (isSpecial ? 3 : 1) <= longest else { return nil }
             if isSpecial {
-                name += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+                name[count] = UInt8(ascii: "%")
+                name[count + 1] = digit(byte >> 4)
+                name[count + 2] = digit(byte & 15)
+                count += 3
             } else {
-                name.append(byte)
+                name[count] = byte
+                count += 1
             }
         }
-        return name
+        return count
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
     }
 }

@@ -37,7 +37,7 @@ final class Folder: Sendable {
 
     /// Opens a file for reading; `nil` when there is none.
     /// - Throws: `.damaged` when something else than a file has the name.
-    func file(_ name: String) throws(StorageError) -> OpenFile? {
+    func file(_ name: UnsafePointer<CChar>) throws(StorageError) -> OpenFile? {
         // O_NONBLOCK: opening a named pipe must not wait.
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
         #if os(Linux)
@@ -47,43 +47,45 @@ final class Folder: Sendable {
         #else
         let file = openat(descriptor, name, flags)
         #endif
-        if file >= 0 { return OpenFile(descriptor: file, path: "\(path)/\(name)") }
+        if file >= 0 { return OpenFile(descriptor: file, path: path) }
         let code = errno
         if code == ENOENT { return nil }
         if code == ELOOP {
             throw StorageError(
                 .damaged, "a symbolic link stands in the place of a record, and is not followed; remove it",
-                path: "\(path)/\(name)")
+                path: "\(path)/\(String(cString: name))")
         }
-        throw .system(code, "a file can't be opened", path: "\(path)/\(name)")
+        throw .system(code, "a file can't be opened", path: "\(path)/\(String(cString: name))")
     }
 
     /// Creates a file with mode 0600 for writing; there must be none.
-    func newFile(_ name: String) throws(StorageError) -> OpenFile {
+    func newFile(_ name: UnsafePointer<CChar>) throws(StorageError) -> OpenFile {
         let file = openat(descriptor, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw .system(errno, "a file can't be created", path: "\(path)/\(name)") }
-        return OpenFile(descriptor: file, path: "\(path)/\(name)")
+        guard file >= 0 else {
+            throw .system(errno, "a file can't be created", path: "\(path)/\(String(cString: name))")
+        }
+        return OpenFile(descriptor: file, path: path)
     }
 
     /// Moves a file into `target`, replacing the one there.
-    func move(_ name: String, to target: Folder, as newName: String) throws(StorageError) {
+    func move(_ name: UnsafePointer<CChar>, to target: Folder, as newName: UnsafePointer<CChar>) throws(StorageError) {
         guard renameat(descriptor, name, target.descriptor, newName) != 0 else { return }
         let code = errno
         if code == EISDIR || code == ENOTEMPTY || code == EEXIST {
             throw StorageError(
                 .foreign, "a folder stands where the file of a key belongs; move it away",
-                cause: String(cString: strerror(code)), path: "\(target.path)/\(newName)")
+                cause: String(cString: strerror(code)), path: "\(target.path)/\(String(cString: newName))")
         }
-        throw .system(code, "a file can't be renamed", path: "\(target.path)/\(newName)")
+        throw .system(code, "a file can't be renamed", path: "\(target.path)/\(String(cString: newName))")
     }
 
     /// Removes a file.
     /// - Returns: whether there was one.
     @discardableResult
-    func remove(_ name: String) throws(StorageError) -> Bool {
+    func remove(_ name: UnsafePointer<CChar>) throws(StorageError) -> Bool {
         if unlinkat(descriptor, name, 0) == 0 { return true }
         if errno == ENOENT { return false }
-        throw .system(errno, "a file can't be removed", path: "\(path)/\(name)")
+        throw .system(errno, "a file can't be removed", path: "\(path)/\(String(cString: name))")
     }
 
     /// Removes an empty directory.

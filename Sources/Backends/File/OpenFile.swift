@@ -17,6 +17,7 @@ struct OpenFile: ~Copyable {
     static let keyAttribute = "user.kv.key"
 
     private let descriptor: Int32
+    /// The path of the folder that it lies in, for errors; whoever knows the name adds it.
     let path: String
 
     init(descriptor: Int32, path: String) {
@@ -37,14 +38,16 @@ struct OpenFile: ~Copyable {
         return Int(status.st_size)
     }
 
-    /// Exactly `count` bytes from the start; `nil` when the file is shorter.
-    func read(_ count: Int) throws(StorageError) -> [UInt8]? {
+    /// All of the file, which must have `count` bytes; `nil` when it has fewer, or so far as `limit` bytes tell, more.
+    func read(_ count: Int, atMost limit: Int) throws(StorageError) -> [UInt8]? {
         var code: Int32 = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            while filled < count {
+        let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
+            // At least one call: an empty value's file may have grown.
+            while filled < max(count, 1) {
                 let got = Self.read(
                     descriptor,
-                    UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]))
+                    UnsafeMutableRawBufferPointer(
+                        rebasing: UnsafeMutableRawBufferPointer(buffer)[filled..<limit]))
                 if got < 0, errno == EINTR { continue }
                 if got < 0 { code = errno }
                 guard got > 0 else { return }
@@ -94,12 +97,47 @@ struct OpenFile: ~Copyable {
             if got >= 0 { filled = got } else { code = errno }
         }
         if code == 0 { return bytes }
-        #if canImport(Glibc)
-        if code == ENODATA || code == ERANGE { return nil }
-        #else
-        if code == ENOATTR || code == ERANGE { return nil }
-        #endif
+        if OpenFile.saysNone(code) { return nil }
         throw .system(code, "an extended attribute can't be read", path: path)
+    }
+
+    /// The record's header; `nil` when there is none or it can't be one.
+    func header() throws(StorageError) -> RecordHeader? {
+        try withUnsafeTemporaryAllocation(
+            byteCount: RecordHeader.length, alignment: 8
+        ) { buffer throws(StorageError) in
+            #if canImport(Glibc)
+            let got = fgetxattr(descriptor, OpenFile.headerAttribute, buffer.baseAddress, buffer.count)
+            #else
+            let got = fgetxattr(descriptor, OpenFile.headerAttribute, buffer.baseAddress, buffer.count, 0, 0)
+            #endif
+            if got == buffer.count { return RecordHeader(UnsafeRawBufferPointer(buffer)) }
+            if got >= 0 || OpenFile.saysNone(errno) { return nil }
+            throw .system(errno, "an extended attribute can't be read", path: path)
+        }
+    }
+
+    /// Whether the error of a look at an attribute means that there is none, or that it is too long to be one of ours.
+    private static func saysNone(_ code: Int32) -> Bool {
+        #if canImport(Glibc)
+        code == ENODATA || code == ERANGE
+        #else
+        code == ENOATTR || code == ERANGE
+        #endif
+    }
+
+    func setHeader(_ header: RecordHeader) throws(StorageError) {
+        try withUnsafeTemporaryAllocation(
+            byteCount: RecordHeader.length, alignment: 8
+        ) { buffer throws(StorageError) in
+            header.write(to: buffer)
+            #if canImport(Glibc)
+            let result = fsetxattr(descriptor, OpenFile.headerAttribute, buffer.baseAddress, buffer.count, 0)
+            #else
+            let result = fsetxattr(descriptor, OpenFile.headerAttribute, buffer.baseAddress, buffer.count, 0, 0)
+            #endif
+            guard result == 0 else { throw .system(errno, "an extended attribute can't be written", path: path) }
+        }
     }
 
     func setAttribute(_ name: String, _ bytes: [UInt8]) throws(StorageError) {

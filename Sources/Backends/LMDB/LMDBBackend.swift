@@ -130,9 +130,8 @@ public final class LMDBBackend: StorageBackend {
 
     /// See `StorageBackend.apply`. One transaction, all or nothing; one fsync and one write of the root.
     public func apply(_ batch: [StorageOperation]) throws(StorageError) {
-        for operation in batch {
-            try operation.validate(partitions: partitions, maximumValueLength: capabilities.maximumValueLength)
-        }
+        try StorageOperation.validate(
+            batch, partitions: partitions, maximumValueLength: capabilities.maximumValueLength)
         guard !batch.isEmpty else { return }
         try environment.write { transaction throws(LMDBError) in
             let writer = try LMDBWriter(transaction, records: environment.records, metadata: environment.metadata)

@@ -80,11 +80,15 @@ extension LMDBEnvironment {
     /// Makes the file as long as its highest page, which LMDB skips when a transaction allocated and freed it. From
     /// then on a shorter file is one that was cut off, which `init` refuses: reading past its end would be a SIGBUS.
     private func coverFile(of environment: OpaquePointer) throws(LMDBError) {
-        guard try LMDBEnvironment.missingBytes(environment) > 0 else { return }
-        var file: mdb_filehandle_t = -1
-        try LMDBError.check(mdb_env_get_fd(environment, &file))
         let end = try LMDBEnvironment.neededBytes(environment)
-        guard ftruncate(file, off_t(end)) == 0, fsync(file) == 0 else { throw LMDBError(code: errno) }
+        // While it is open nobody makes the file shorter, so what it once covered needs no second look.
+        guard end > coveredBytes else { return }
+        if try LMDBEnvironment.missingBytes(environment) > 0 {
+            var file: mdb_filehandle_t = -1
+            try LMDBError.check(mdb_env_get_fd(environment, &file))
+            guard ftruncate(file, off_t(end)) == 0, fsync(file) == 0 else { throw LMDBError(code: errno) }
+        }
+        coveredBytes = end
     }
 
     /// How many bytes the file lacks of the pages that its root counts.

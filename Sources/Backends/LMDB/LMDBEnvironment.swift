@@ -12,7 +12,8 @@ import Darwin
 /// An open environment: read transactions from a small pool, one write transaction at a time, a map that grows.
 ///
 /// `@unchecked Sendable`: once `init` has returned, `handle` and `isBroken` change only while `writer` and the locks of
-/// all `readers` are held, and are read while `writer` or the lock of one reader is; the rest is constant or atomic.
+/// all `readers` are held, and are read while `writer` or the lock of one reader is; `coveredBytes` belongs to `writer`; the
+/// rest is constant or atomic.
 final class LMDBEnvironment: @unchecked Sendable {
     /// More threads than this at once wait for one another.
     private static let readerCount = 16
@@ -32,6 +33,8 @@ final class LMDBEnvironment: @unchecked Sendable {
     var handle: OpaquePointer?
     /// The map could not be replaced: there is nothing to read from.
     var isBroken = false
+    /// The file is known to be at least so long. Used while `writer` is held.
+    var coveredBytes = 0
     let isPoisoned = Atomic<Bool>(false)
     let writer = Mutex<Void>(())
     let readers: [LMDBReader] = (0..<readerCount).map { _ in LMDBReader() }

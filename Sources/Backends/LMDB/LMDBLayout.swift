@@ -23,25 +23,29 @@ enum LMDBLayout {
             buffer[1] = UInt8(truncatingIfNeeded: partition.rawValue)
             let count = min(tail.count, Key.maximumLength)
             tail.withUnsafeBytes { bytes in
-                UnsafeMutableRawBufferPointer(rebasing: buffer[prefixLength...])
-                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+                guard let from = bytes.baseAddress else { return }
+                buffer.baseAddress?.advanced(by: prefixLength).copyMemory(from: from, byteCount: count)
             }
             var value = MDB_val(mv_size: prefixLength + count, mv_data: buffer.baseAddress)
             return try body(&value)
         }
     }
 
+    @inline(__always)
     static func isKey(_ stored: MDB_val, of partition: PartitionID) -> Bool {
         let bytes = stored.bytes
         return bytes.count > prefixLength && bytes[0] == UInt8(truncatingIfNeeded: partition.rawValue >> 8)
             && bytes[1] == UInt8(truncatingIfNeeded: partition.rawValue)
     }
 
+    @inline(__always)
     static func key(_ stored: MDB_val) -> Key {
-        Key(unchecked: Array(stored.bytes.dropFirst(prefixLength)))
+        // Of a whole buffer: making an array of a slice of raw bytes goes byte by byte.
+        Key(unchecked: Array(UnsafeRawBufferPointer(rebasing: stored.bytes[prefixLength...])))
     }
 
     /// The header, if the value is as long as it says.
+    @inline(__always)
     static func header(_ stored: MDB_val) -> RecordHeader? {
         let bytes = stored.bytes
         guard let header = RecordHeader(bytes), bytes.count == RecordHeader.length + header.valueLength else {
@@ -51,10 +55,11 @@ enum LMDBLayout {
     }
 
     /// The verified record of `key`; `nil` when it fails. One copy of the value.
+    @inline(__always)
     static func record(_ stored: MDB_val, of key: Key) -> Record? {
         guard let header = header(stored) else { return nil }
-        let record = header.record(value: Array(stored.bytes.dropFirst(RecordHeader.length)))
-        return record.isIntact(for: key) ? record : nil
+        return header.verifiedRecord(
+            of: key, value: UnsafeRawBufferPointer(rebasing: stored.bytes[RecordHeader.length...]))
     }
 
     // MARK: Metadata

@@ -17,6 +17,8 @@ struct LMDBWriter {
 
     func close() { cursor.close() }
 
+    /// Not to be inlined: so its parts are only borrowed, and a put counts no references.
+    @inline(never)
     func apply(_ operation: StorageOperation) throws(LMDBError) {
         switch operation {
         case .put(let partition, let key, let record):
@@ -35,14 +37,17 @@ struct LMDBWriter {
     }
 
     private func put(_ partition: PartitionID, _ key: Key, _ record: Record) throws(LMDBError) {
-        try LMDBLayout.withKey(partition, key.bytes) { key throws(LMDBError) in
-            let value = record.value ?? []
-            // Reserving lets header and value go straight into the page.
-            var space = MDB_val(mv_size: RecordHeader.length + value.count, mv_data: nil)
-            try LMDBError.check(mdb_cursor_put(cursor.handle, &key, &space, UInt32(MDB_RESERVE)))
-            let bytes = UnsafeMutableRawBufferPointer(start: space.mv_data, count: space.mv_size)
-            RecordHeader(record).write(to: bytes)
-            UnsafeMutableRawBufferPointer(rebasing: bytes[RecordHeader.length...]).copyBytes(from: value)
+        // Reserving lets header and value go straight into the page.
+        let length = record.value?.count ?? 0
+        var space = MDB_val(mv_size: RecordHeader.length + length, mv_data: nil)
+        let code = LMDBLayout.withKey(partition, key.bytes) { key in
+            mdb_cursor_put(cursor.handle, &key, &space, UInt32(MDB_RESERVE))
+        }
+        try LMDBError.check(code)
+        RecordHeader(record).write(to: UnsafeMutableRawBufferPointer(start: space.mv_data, count: space.mv_size))
+        record.value?.withUnsafeBytes { bytes in
+            guard let from = bytes.baseAddress else { return }
+            space.mv_data?.advanced(by: RecordHeader.length).copyMemory(from: from, byteCount: length)
         }
     }
 

@@ -2,6 +2,12 @@
 public import KVProtocols
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// Records in one SQLite database, `kv.sqlite3`, which the `sqlite3` shell can read while the node runs.
 ///
 /// Write-ahead log with `synchronous=FULL`: a batch is one transaction, and `apply` returns after its fsync. One
@@ -28,7 +34,6 @@ public final class SQLiteBackend: StorageBackend {
     /// `nil` once closed.
     private let writer: Mutex<SQLiteWriter?>
     private let readers: [SQLiteReader]
-    private let nextReader = Atomic<Int>(0)
     private let isPoisoned = Atomic<Bool>(false)
 
     /// Opens the folder, or creates the database in it.
@@ -47,7 +52,7 @@ public final class SQLiteBackend: StorageBackend {
         try SQLiteFiles.create(file)
         do throws(SQLiteError) {
             let connection = try SQLiteConnection(file, .writing)
-            writer = Mutex(SQLiteWriter(connection))
+            writer = Mutex(try SQLiteWriter(connection))
             readers = (0..<readerCount).map { _ in SQLiteReader() }
         } catch {
             throw error.storageError("the database can't be opened", path: file)
@@ -69,8 +74,8 @@ public final class SQLiteBackend: StorageBackend {
 
     /// See `StorageBackend.read`. O(log n).
     public func read(_ partition: PartitionID, _ key: Key) throws(StorageError) -> Record? {
-        try find(SQLiteSchema.read, partition, key) { row throws(StorageError) in
-            guard let record = row.record(value: row.isNull(5) ? nil : row.bytes(5)), record.isIntact(for: key) else {
+        try find(.read, partition, key) { row throws(StorageError) in
+            guard let record = row.verifiedRecord(of: key, value: 5, isTombstone: row.isNull(5)) else {
                 throw damaged("a record of partition \(partition)")
             }
             return record
@@ -79,9 +84,11 @@ public final class SQLiteBackend: StorageBackend {
 
     /// See `StorageBackend.version`. O(log n); the value is not loaded.
     public func version(_ partition: PartitionID, _ key: Key) throws(StorageError) -> Version? {
-        try find(SQLiteSchema.readVersion, partition, key) { row throws(StorageError) in
-            guard let record = row.record(value: nil) else { throw damaged("a record of partition \(partition)") }
-            return record.version
+        try find(.readVersion, partition, key) { row throws(StorageError) in
+            guard let header = row.header(isTombstone: true) else {
+                throw damaged("a record of partition \(partition)")
+            }
+            return header.version
         }
     }
 
@@ -90,22 +97,24 @@ public final class SQLiteBackend: StorageBackend {
     }
 
     private func find<Result: Sendable>(
-        _ sql: String, _ partition: PartitionID, _ key: Key,
+        _ wanted: SQLiteSchema.Query, _ partition: PartitionID, _ key: Key,
         _ body: (SQLiteStatement) throws(StorageError) -> Result
     ) throws(StorageError) -> Result? {
-        try query(sql) { statement throws(SQLiteError) in
-            try statement.bind(1, Int64(partition.rawValue))
-            try statement.bind(2, text: key.bytes)
-        } rows: { statement throws(StorageError) in
-            try row(of: statement) ? body(statement) : nil
+        try key.bytes.withUnsafeBufferPointer { bytes throws(StorageError) in
+            try query(wanted) { statement throws(SQLiteError) in
+                try statement.bind(1, Int64(partition.rawValue))
+                try statement.bind(2, borrowing: bytes)
+            } rows: { statement throws(StorageError) in
+                try row(of: statement) ? body(statement) : nil
+            }
         }
     }
 
     /// See `StorageBackend.scan`. O(log n + limit).
     public func scan(_ request: ScanRequest) throws(StorageError) -> ScanPage {
         let after = request.after.flatMap { $0.bytes.lexicographicallyPrecedes(request.prefix) ? nil : $0.bytes }
-        let sql = SQLiteSchema.scan(values: request.values, inclusive: after == nil)
-        return try query(sql) { statement throws(SQLiteError) in
+        let wanted = SQLiteSchema.Query.scan(values: request.values, inclusive: after == nil)
+        return try query(wanted) { statement throws(SQLiteError) in
             try statement.bind(1, Int64(request.partition.rawValue))
             try statement.bind(2, text: after ?? request.prefix)
         } rows: { statement throws(StorageError) in
@@ -118,10 +127,11 @@ public final class SQLiteBackend: StorageBackend {
                     return ScanPage(entries: entries, isLast: false)
                 }
                 let isTombstone = statement.integer(5) != 0
-                let value = isTombstone ? nil : request.values ? statement.bytes(7) : []
-                var record = statement.record(value: value)
-                if request.values, record?.isIntact(for: key) == false { record = nil }
-                bytes += value?.count ?? 0
+                let record =
+                    request.values
+                    ? statement.verifiedRecord(of: key, value: 7, isTombstone: isTombstone)
+                    : statement.header(isTombstone: isTombstone)?.record(value: [])
+                bytes += record?.value?.count ?? 0
                 entries.append(ScanPage.Entry(key: key, record: record))
             }
             return ScanPage(entries: entries, isLast: true)
@@ -130,7 +140,7 @@ public final class SQLiteBackend: StorageBackend {
 
     /// See `StorageBackend.metadata`. O(log n).
     public func metadata(_ scope: MetadataScope, _ name: String) throws(StorageError) -> [UInt8]? {
-        try query(SQLiteSchema.metadata) { statement throws(SQLiteError) in
+        try query(.metadata) { statement throws(SQLiteError) in
             try statement.bind(1, SQLiteSchema.number(scope))
             try statement.bind(2, text: Array(name.utf8))
         } rows: { statement throws(StorageError) in
@@ -151,33 +161,44 @@ public final class SQLiteBackend: StorageBackend {
         }
     }
 
-    /// Runs a query on a reader that is free, or on the next one in turn when none is.
+    /// A number that differs between most threads. Thread descriptors are at least a page apart.
+    private static var threadNumber: Int {
+        #if canImport(Glibc)
+        Int(truncatingIfNeeded: (pthread_self() >> 12) &* 0x9E37_79B9 >> 16) & Int.max
+        #else
+        Int(truncatingIfNeeded: (UInt(bitPattern: pthread_self()) >> 12) &* 0x9E37_79B9 >> 16) & Int.max
+        #endif
+    }
+
+    /// Runs a query on the thread's own reader, on another that is free, or waits for its own when none is. A thread stays
+    /// with its reader, whose cache holds what it read before.
     private func query<Result: Sendable>(
-        _ sql: String, bind: (SQLiteStatement) throws(SQLiteError) -> Void,
+        _ wanted: SQLiteSchema.Query, bind: (SQLiteStatement) throws(SQLiteError) -> Void,
         rows: (SQLiteStatement) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         try checkPoison()
-        let first = nextReader.add(1, ordering: .relaxed).oldValue & Int.max
+        let first = SQLiteBackend.threadNumber % readers.count
         for offset in 0..<readers.count {
             let reader = readers[(first &+ offset) % readers.count]
             let result = try reader.connection.withLockIfAvailable { connection throws(StorageError) in
-                try run(sql, on: connection, bind, rows)
+                try run(wanted, on: connection, bind, rows)
             }
             if let result { return result }
         }
         return try readers[first % readers.count].connection.withLock { connection throws(StorageError) in
-            try run(sql, on: connection, bind, rows)
+            try run(wanted, on: connection, bind, rows)
         }
     }
 
     private func run<Result: Sendable>(
-        _ sql: String, on connection: SQLiteConnection?, _ bind: (SQLiteStatement) throws(SQLiteError) -> Void,
+        _ wanted: SQLiteSchema.Query, on connection: SQLiteConnection?,
+        _ bind: (SQLiteStatement) throws(SQLiteError) -> Void,
         _ rows: (SQLiteStatement) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         guard let connection else { throw closed }
         let statement: SQLiteStatement
         do throws(SQLiteError) {
-            statement = try connection.statement(sql)
+            statement = try connection.statement(wanted)
             try bind(statement)
         } catch {
             throw error.storageError("the database can't be read", path: file)
@@ -198,9 +219,8 @@ public final class SQLiteBackend: StorageBackend {
 
     /// See `StorageBackend.apply`. One transaction, all or nothing; from time to time a checkpoint of the log.
     public func apply(_ batch: [StorageOperation]) throws(StorageError) {
-        for operation in batch {
-            try operation.validate(partitions: partitions, maximumValueLength: capabilities.maximumValueLength)
-        }
+        try StorageOperation.validate(
+            batch, partitions: partitions, maximumValueLength: capabilities.maximumValueLength)
         try checkPoison()
         try withWriter { writer throws(StorageError) in
             guard !batch.isEmpty else { return }
@@ -238,7 +258,7 @@ public final class SQLiteBackend: StorageBackend {
 
     /// See `StorageBackend.statistics`. Exact, O(1): the number of records is kept in the same transactions.
     public func statistics() throws(StorageError) -> BackendStatistics {
-        let keys = try query(SQLiteSchema.count) { _ throws(SQLiteError) in
+        let keys = try query(.count) { _ throws(SQLiteError) in
         } rows: { statement throws(StorageError) in
             try row(of: statement) ? statement.unsigned(0) : 0
         }

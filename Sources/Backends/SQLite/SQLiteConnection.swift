@@ -15,7 +15,8 @@ final class SQLiteConnection: @unchecked Sendable {
     }
 
     let handle: OpaquePointer
-    private var statements: [String: SQLiteStatement] = [:]
+    /// Prepared at their first use, at the place of their number.
+    private var statements = [SQLiteStatement?](repeating: nil, count: SQLiteSchema.Query.allCases.count)
 
     init(_ file: String, _ mode: Mode) throws(SQLiteError) {
         let flags =
@@ -43,8 +44,8 @@ final class SQLiteConnection: @unchecked Sendable {
     func close() {
         guard !isClosed else { return }
         isClosed = true
-        for statement in statements.values { statement.finalize() }
-        statements = [:]
+        for statement in statements { statement?.finalize() }
+        statements = []
         sqlite3_close_v2(handle)
     }
 
@@ -60,21 +61,26 @@ final class SQLiteConnection: @unchecked Sendable {
         try check(sqlite3_exec(handle, sql, nil, nil, nil))
     }
 
-    /// The prepared form of `sql`, kept for next time.
-    func statement(_ sql: String) throws(SQLiteError) -> SQLiteStatement {
-        if let known = statements[sql] { return known }
+    /// The prepared form of a query, kept for next time.
+    @inline(__always)
+    func statement(_ query: SQLiteSchema.Query) throws(SQLiteError) -> SQLiteStatement {
+        if let known = statements[query.rawValue] { return known }
+        let prepared = try prepare(query.text)
+        statements[query.rawValue] = prepared
+        return prepared
+    }
+
+    private func prepare(_ sql: String) throws(SQLiteError) -> SQLiteStatement {
         var prepared: OpaquePointer?
         try check(sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil))
         guard let prepared else { throw SQLiteError(code: SQLITE_MISUSE, connection: handle) }
-        let statement = SQLiteStatement(handle: prepared, connection: self)
-        statements[sql] = statement
-        return statement
+        return SQLiteStatement(handle: prepared, connection: handle)
     }
 
     /// The first column of the first row as a number; 0 when there is none.
     func integer(_ sql: String) throws(SQLiteError) -> Int64 {
-        let query = try statement(sql)
-        defer { query.reset() }
+        let query = try prepare(sql)
+        defer { query.finalize() }
         return try query.step() ? query.integer(0) : 0
     }
 }

@@ -43,10 +43,11 @@ enum SQLiteSchema {
     /// - Throws: `.foreign` when it holds something else or has a newer format.
     static func prepare(_ connection: SQLiteConnection, path: String) throws(StorageError) {
         do throws(SQLiteError) {
-            // FULL syncs the log at every commit. Checkpoints are run by `SQLiteWriter`, which looks at their errors.
+            // FULL syncs the log at every commit. Checkpoints are run by `SQLiteWriter`, which looks at their errors: its hook
+            // took the place of SQLite's own. Setting wal_autocheckpoint, even to 0, would take that hook away.
             try connection.execute(
                 """
-                PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+                PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
                 PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1; PRAGMA cache_size = -16384;
                 PRAGMA journal_size_limit = 67108864; PRAGMA trusted_schema = 0;
                 """)
@@ -78,31 +79,66 @@ enum SQLiteSchema {
 
     private static let header = "ballot_counter, ballot_node, sequence, expires_at_ms, checksum"
 
-    static let read = "SELECT \(header), value FROM records WHERE partition = ?1 AND key = ?2"
-    static let readVersion = "SELECT \(header) FROM records WHERE partition = ?1 AND key = ?2"
-    static let metadata = "SELECT checksum, value FROM metadata WHERE partition = ?1 AND name = ?2"
-    static let update = """
-        UPDATE records SET ballot_counter = ?3, ballot_node = ?4, sequence = ?5, expires_at_ms = ?6, checksum = ?7,
-            value = ?8 WHERE partition = ?1 AND key = ?2
-        """
-    static let insert = """
-        INSERT INTO records (partition, key, \(header), value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-        """
-    static let purge = "DELETE FROM records WHERE partition = ?1 AND key = ?2"
-    static let wipeRecords = "DELETE FROM records WHERE partition = ?1"
-    static let wipeMetadata = "DELETE FROM metadata WHERE partition = ?1"
-    static let putMetadata =
-        "INSERT OR REPLACE INTO metadata (partition, name, checksum, value) VALUES (?1, ?2, ?3, ?4)"
-    static let removeMetadata = "DELETE FROM metadata WHERE partition = ?1 AND name = ?2"
-    static let count = "SELECT value FROM counts WHERE name = 'records'"
-    static let addToCount = "UPDATE counts SET value = value + ?1 WHERE name = 'records'"
+    /// The statements that are kept prepared. Numbered, because looking them up by their text costs as much as a short read.
+    enum Query: Int, CaseIterable {
+        case begin, commit, rollBack
+        case read, readVersion, metadata, count
+        /// Columns 0 to 4 are the header, 5 tells a tombstone, 6 is the key, 7 the value if wanted.
+        case scanFrom, scanAfter, scanKeysFrom, scanKeysAfter
+        /// Stores a record, and calls `SQLiteWriter.replacedFunction` when the key had one.
+        case put
+        case update
+        case purge, wipeRecords, wipeMetadata, putMetadata, removeMetadata, addToCount
 
-    /// Columns 0 to 4 are the header, 5 tells a tombstone, 6 is the key, 7 the value if wanted.
-    static func scan(values: Bool, inclusive: Bool) -> String {
-        """
-        SELECT \(header), value IS NULL, key\(values ? ", value" : "") FROM records
-            WHERE partition = ?1 AND key \(inclusive ? ">=" : ">") ?2 ORDER BY key
-        """
+        static func scan(values: Bool, inclusive: Bool) -> Query {
+            switch (values, inclusive) {
+            case (true, true): .scanFrom
+            case (true, false): .scanAfter
+            case (false, true): .scanKeysFrom
+            case (false, false): .scanKeysAfter
+            }
+        }
+
+        var text: String {
+            switch self {
+            case .begin: "BEGIN IMMEDIATE"
+            case .commit: "COMMIT"
+            case .rollBack: "ROLLBACK"
+            case .read: "SELECT \(header), value FROM records WHERE partition = ?1 AND key = ?2"
+            case .readVersion: "SELECT \(header) FROM records WHERE partition = ?1 AND key = ?2"
+            case .metadata: "SELECT checksum, value FROM metadata WHERE partition = ?1 AND name = ?2"
+            case .count: "SELECT value FROM counts WHERE name = 'records'"
+            case .scanFrom: Query.scan(", value", ">=")
+            case .scanAfter: Query.scan(", value", ">")
+            case .scanKeysFrom: Query.scan("", ">=")
+            case .scanKeysAfter: Query.scan("", ">")
+            case .put:
+                """
+                INSERT INTO records (partition, key, \(header), value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                    ON CONFLICT (partition, key) DO UPDATE SET ballot_counter = ?3, ballot_node = ?4, sequence = ?5,
+                    expires_at_ms = ?6, checksum = \(SQLiteWriter.replacedFunction)(?7), value = ?8
+                """
+            case .update:
+                """
+                UPDATE records SET ballot_counter = ?3, ballot_node = ?4, sequence = ?5, expires_at_ms = ?6, checksum = ?7,
+                    value = ?8 WHERE partition = ?1 AND key = ?2
+                """
+            case .purge: "DELETE FROM records WHERE partition = ?1 AND key = ?2"
+            case .wipeRecords: "DELETE FROM records WHERE partition = ?1"
+            case .wipeMetadata: "DELETE FROM metadata WHERE partition = ?1"
+            case .putMetadata:
+                "INSERT OR REPLACE INTO metadata (partition, name, checksum, value) VALUES (?1, ?2, ?3, ?4)"
+            case .removeMetadata: "DELETE FROM metadata WHERE partition = ?1 AND name = ?2"
+            case .addToCount: "UPDATE counts SET value = value + ?1 WHERE name = 'records'"
+            }
+        }
+
+        private static func scan(_ value: String, _ comparison: String) -> String {
+            """
+            SELECT \(header), value IS NULL, key\(value) FROM records
+                WHERE partition = ?1 AND key \(comparison) ?2 ORDER BY key
+            """
+        }
     }
 
     static func number(_ scope: MetadataScope) -> Int64 {
@@ -122,11 +158,18 @@ enum SQLiteSchema {
 }
 
 extension SQLiteStatement {
-    /// The record whose header is in columns 0 to 4, not verified; `nil` for numbers that no record has.
-    func record(value: [UInt8]?) -> Record? {
+    /// The header in columns 0 to 4; `nil` for numbers that no record has.
+    func header(isTombstone: Bool) -> RecordHeader? {
         guard let node = UInt32(exactly: integer(1)), let checksum = UInt32(exactly: integer(4)) else { return nil }
         let version = Version(ballot: Ballot(counter: unsigned(0), node: NodeID(node)), sequence: unsigned(2))
-        return Record(version: version, value: value, expiresAt: unsigned(3), checksum: checksum)
+        return RecordHeader(
+            Record(version: version, value: isTombstone ? nil : [], expiresAt: unsigned(3), checksum: checksum))
+    }
+
+    /// The record of `key` whose header is in columns 0 to 4 and whose value is in `column`; `nil` when it fails
+    /// verification.
+    func verifiedRecord(of key: Key, value column: Int32, isTombstone: Bool) -> Record? {
+        header(isTombstone: isTombstone)?.verifiedRecord(of: key, value: borrowedBytes(column))
     }
 }
 #endif

@@ -6,7 +6,7 @@ import KVProtocols
 /// was repaired only in 3.51.3.
 ///
 /// `@unchecked Sendable`: it sits in a `Mutex` and is used only while that lock is held; SQLite calls the hook that
-/// writes `logPages` within a commit, so under the same lock.
+/// writes `logPages` within a commit, and the function that writes `replaced` within a statement, so under the same lock.
 final class SQLiteWriter: @unchecked Sendable {
     /// A checkpoint copies the log into the database after this many pages.
     private static let checkpointPages: Int32 = 4096
@@ -21,8 +21,16 @@ final class SQLiteWriter: @unchecked Sendable {
     private let logPages = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
     private(set) var checkpoints: UInt64 = 0
 
-    init(_ connection: SQLiteConnection) {
+    /// An SQL function that gives back its argument and counts its calls: it tells in the same statement that a put replaced
+    /// a record, which SQLite itself doesn't. Only the writing connection has it.
+    static let replacedFunction = "kv_replaced"
+    /// Calls of `replacedFunction`, counted by SQLite within a statement.
+    private var replacedLast = false
+    private let replaced = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
+
+    init(_ connection: SQLiteConnection) throws(SQLiteError) {
         self.connection = connection
+        replaced.initialize(to: 0)
         logPages.initialize(to: SQLiteWriter.checkpointPages)
         sqlite3_wal_hook(
             connection.handle,
@@ -30,11 +38,19 @@ final class SQLiteWriter: @unchecked Sendable {
                 context?.assumingMemoryBound(to: Int32.self).pointee = pages
                 return SQLITE_OK
             }, logPages)
+        try connection.check(
+            sqlite3_create_function_v2(
+                connection.handle, SQLiteWriter.replacedFunction, 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, replaced,
+                { context, _, arguments in
+                    sqlite3_user_data(context)?.assumingMemoryBound(to: Int64.self).pointee += 1
+                    sqlite3_result_value(context, arguments?.pointee)
+                }, nil, nil, nil))
     }
 
     deinit {
         connection.close()
         logPages.deallocate()
+        replaced.deallocate()
     }
 
     /// What a failed batch means for the backend.
@@ -48,11 +64,11 @@ final class SQLiteWriter: @unchecked Sendable {
     /// One transaction; durable when it returns.
     func apply(_ batch: [StorageOperation]) throws(Failure) {
         do throws(SQLiteError) {
-            try connection.statement("BEGIN IMMEDIATE").run()
+            try connection.statement(.begin).run()
             var added: Int64 = 0
             for operation in batch { added += try apply(operation) }
             if added != 0 {
-                let statement = try connection.statement(SQLiteSchema.addToCount)
+                let statement = try connection.statement(.addToCount)
                 try statement.bind(1, added)
                 try statement.run()
             }
@@ -61,7 +77,7 @@ final class SQLiteWriter: @unchecked Sendable {
             throw .rolledBack(error)
         }
         do throws(SQLiteError) {
-            try connection.statement("COMMIT").run()
+            try connection.statement(.commit).run()
         } catch {
             try rollBack(after: error)
             // Running out of space happens before the commit mark is written; syncing reports another code.
@@ -74,7 +90,7 @@ final class SQLiteWriter: @unchecked Sendable {
         // SQLite ends the transaction itself after some errors.
         if sqlite3_get_autocommit(connection.handle) == 0 {
             do throws(SQLiteError) {
-                try connection.statement("ROLLBACK").run()
+                try connection.statement(.rollBack).run()
             } catch {
                 throw .unknown(error)
             }
@@ -100,14 +116,13 @@ final class SQLiteWriter: @unchecked Sendable {
     // MARK: Operations
 
     /// - Returns: by how much the number of records changed.
+    @inline(never)
     private func apply(_ operation: StorageOperation) throws(SQLiteError) -> Int64 {
         switch operation {
         case .put(let partition, let key, let record):
-            // Updating first tells whether the record is new, which an upsert doesn't.
-            if try put(SQLiteSchema.update, partition, key, record) > 0 { return 0 }
-            return try put(SQLiteSchema.insert, partition, key, record)
+            return try put(partition, key, record)
         case .purge(let partition, let key):
-            let statement = try connection.statement(SQLiteSchema.purge)
+            let statement = try connection.statement(.purge)
             try statement.bind(1, Int64(partition.rawValue))
             try statement.bind(2, text: key.bytes)
             return try -changes(statement)
@@ -115,32 +130,53 @@ final class SQLiteWriter: @unchecked Sendable {
             try setMetadata(scope, name, value)
             return 0
         case .wipe(let partition):
-            let metadata = try connection.statement(SQLiteSchema.wipeMetadata)
+            let metadata = try connection.statement(.wipeMetadata)
             try metadata.bind(1, Int64(partition.rawValue))
             try metadata.run()
-            let records = try connection.statement(SQLiteSchema.wipeRecords)
+            let records = try connection.statement(.wipeRecords)
             try records.bind(1, Int64(partition.rawValue))
             return try -changes(records)
         }
     }
 
-    private func put(
-        _ sql: String, _ partition: PartitionID, _ key: Key, _ record: Record
-    ) throws(SQLiteError) -> Int64 {
-        let statement = try connection.statement(sql)
+    /// New keys come after new keys mostly, and overwrites after overwrites: so what the last put did chooses the statement.
+    /// Updating is the cheaper one for a key that exists; inserting is right for both and tells which it was.
+    private func put(_ partition: PartitionID, _ key: Key, _ record: Record) throws(SQLiteError) -> Int64 {
+        if replacedLast {
+            try run(connection.statement(.update), partition, key, record)
+            if sqlite3_changes(connection.handle) > 0 { return 0 }
+        }
+        let before = replaced.pointee
+        try run(connection.statement(.put), partition, key, record)
+        replacedLast = replaced.pointee != before
+        return replacedLast ? 0 : 1
+    }
+
+    private func run(
+        _ statement: SQLiteStatement, _ partition: PartitionID, _ key: Key, _ record: Record
+    ) throws(SQLiteError) {
+        defer { statement.reset() }
         try statement.bind(1, Int64(partition.rawValue))
-        try statement.bind(2, text: key.bytes)
         try statement.bind(3, record.version.ballot.counter)
         try statement.bind(4, Int64(record.version.ballot.node.rawValue))
         try statement.bind(5, record.version.sequence)
         try statement.bind(6, record.expiresAt)
         try statement.bind(7, Int64(record.checksum))
-        try statement.bind(8, blob: record.value)
-        return try changes(statement)
+        try key.bytes.withUnsafeBufferPointer { key throws(SQLiteError) in
+            try statement.bind(2, borrowing: key)
+            guard let value = record.value else {
+                try statement.bindNull(8)
+                return try statement.finish()
+            }
+            try value.withUnsafeBufferPointer { value throws(SQLiteError) in
+                try statement.bind(8, borrowing: UnsafeRawBufferPointer(value))
+                try statement.finish()
+            }
+        }
     }
 
     private func setMetadata(_ scope: MetadataScope, _ name: String, _ value: [UInt8]?) throws(SQLiteError) {
-        let statement = try connection.statement(value == nil ? SQLiteSchema.removeMetadata : SQLiteSchema.putMetadata)
+        let statement = try connection.statement(value == nil ? .removeMetadata : .putMetadata)
         try statement.bind(1, SQLiteSchema.number(scope))
         try statement.bind(2, text: Array(name.utf8))
         if let value {

@@ -34,15 +34,26 @@ public struct Record: Hashable, Sendable {
 
     /// CRC32C over the header of this record (checksum field zero), the key's length, the key and the value.
     public static func checksum(key: Key, version: Version, value: [UInt8]?, expiresAt: UInt64) -> UInt32 {
-        var crc = CRC32C()
-        crc.update(version.ballot.counter)
-        crc.update(UInt64(version.ballot.node.rawValue))
-        crc.update(version.sequence)
-        crc.update(expiresAt)
-        crc.update(UInt64(key.bytes.count) << 1 | (value == nil ? 1 : 0))
-        crc.update(key.bytes)
+        var crc = checksumOfHead(key, version, isTombstone: value == nil, expiresAt)
         if let value { crc.update(value) }
         return crc.value
+    }
+
+    /// The running checksum of everything in front of the value.
+    @inline(__always)
+    fileprivate static func checksumOfHead(
+        _ key: Key, _ version: Version, isTombstone: Bool, _ expiresAt: UInt64
+    ) -> CRC32C {
+        var crc = CRC32C()
+        // One run over the numbers, not one for each: most records are short.
+        let numbers = (
+            version.ballot.counter.littleEndian, UInt64(version.ballot.node.rawValue).littleEndian,
+            version.sequence.littleEndian, expiresAt.littleEndian,
+            (UInt64(key.bytes.count) << 1 | (isTombstone ? 1 : 0)).littleEndian
+        )
+        withUnsafeBytes(of: numbers) { crc.update($0) }
+        crc.update(key.bytes)
+        return crc
     }
 }
 
@@ -107,4 +118,28 @@ public struct RecordHeader: Hashable, Sendable {
     public func record(value: [UInt8]) -> Record {
         Record(version: version, value: isTombstone ? nil : value, expiresAt: expiresAt, checksum: checksum)
     }
+
+    /// The record of this header and a copy of `value`, if its checksum fits it and `key`; `nil` when it doesn't.
+    ///
+    /// For engines: cheaper than copying and then calling `isIntact`, since each part of a long value is checked while it
+    /// is in the processor's cache. What is checked is the copy, so `value` may lie in memory that others can change.
+    /// O(value length).
+    public func verifiedRecord(of key: Key, value: UnsafeRawBufferPointer) -> Record? {
+        var crc = Record.checksumOfHead(key, version, isTombstone: isTombstone, expiresAt)
+        guard !isTombstone else { return crc.value == checksum ? record(value: []) : nil }
+        let copy = [UInt8](unsafeUninitializedCapacity: value.count) { buffer, filled in
+            let target = UnsafeMutableRawBufferPointer(buffer)
+            while filled < value.count {
+                let end = min(filled + RecordHeader.copiedAtOnce, value.count)
+                let part = UnsafeMutableRawBufferPointer(rebasing: target[filled..<end])
+                part.copyMemory(from: UnsafeRawBufferPointer(rebasing: value[filled..<end]))
+                crc.update(UnsafeRawBufferPointer(part))
+                filled = end
+            }
+        }
+        return crc.value == checksum ? record(value: copy) : nil
+    }
+
+    /// Fits into the first cache of any processor together with its source.
+    private static let copiedAtOnce = 12 << 10
 }

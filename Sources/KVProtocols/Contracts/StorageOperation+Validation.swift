@@ -5,14 +5,26 @@ extension StorageOperation {
     /// limits changes nothing. O(1), except for names of metadata.
     /// - Throws: `.invalid` that says which limit and by how much.
     public func validate(partitions: Int, maximumValueLength: Int) throws(StorageError) {
+        try check(partitions: partitions, maximumValueLength: maximumValueLength)
+    }
+
+    /// Does `validate` for every operation of a batch. Cheaper than a call for each: nothing is copied.
+    public static func validate(
+        _ batch: [StorageOperation], partitions: Int, maximumValueLength: Int
+    ) throws(StorageError) {
+        for operation in batch { try operation.check(partitions: partitions, maximumValueLength: maximumValueLength) }
+    }
+
+    /// Looks at lengths only, and leaves messages to others, so that a loop over it counts no references.
+    @inline(__always)
+    private func check(partitions: Int, maximumValueLength: Int) throws(StorageError) {
         switch self {
         case .put(let partition, let key, let record):
             try partition.validate(partitions: partitions)
             try key.validateLength()
             let length = record.value?.count ?? 0
             guard length <= maximumValueLength else {
-                throw StorageError(
-                    .invalid, "a value has \(length) bytes; this backend stores at most \(maximumValueLength)")
+                throw StorageOperation.tooLong(length, maximumValueLength)
             }
         case .purge(let partition, let key):
             try partition.validate(partitions: partitions)
@@ -28,6 +40,11 @@ extension StorageOperation {
         case .wipe(let partition):
             try partition.validate(partitions: partitions)
         }
+    }
+
+    @inline(never)
+    private static func tooLong(_ length: Int, _ maximum: Int) -> StorageError {
+        StorageError(.invalid, "a value has \(length) bytes; this backend stores at most \(maximum)")
     }
 }
 
@@ -49,17 +66,25 @@ extension MetadataScope {
 
 extension PartitionID {
     /// - Throws: `.invalid` unless the number is less than `partitions`.
+    @inline(__always)
     public func validate(partitions: Int) throws(StorageError) {
-        guard Int(rawValue) < partitions else {
-            throw StorageError(.invalid, "there is no partition \(rawValue): this folder has \(partitions)")
-        }
+        guard Int(rawValue) < partitions else { throw PartitionID.missing(rawValue, partitions) }
+    }
+
+    @inline(never)
+    private static func missing(_ number: UInt16, _ partitions: Int) -> StorageError {
+        StorageError(.invalid, "there is no partition \(number): this folder has \(partitions)")
     }
 }
 
 extension Key {
+    @inline(__always)
     fileprivate func validateLength() throws(StorageError) {
-        guard 1...Key.maximumLength ~= bytes.count else {
-            throw StorageError(.invalid, "a key has \(bytes.count) bytes; use 1 to \(Key.maximumLength)")
-        }
+        guard 1...Key.maximumLength ~= bytes.count else { throw Key.illegal(length: bytes.count) }
+    }
+
+    @inline(never)
+    private static func illegal(length: Int) -> StorageError {
+        StorageError(.invalid, "a key has \(length) bytes; use 1 to \(Key.maximumLength)")
     }
 }
