@@ -11,8 +11,9 @@ let factories = BackendRegistry.standard + BrokenEngine.factories
 ConformanceWorker.runIfAsked(CommandLine.arguments, factories)
 let arguments = CommandLine.arguments.dropFirst()
 if arguments.count >= 2, let factory = factories.first(where: { $0.type == arguments[1] }) {
-    let suite = ConformanceSuite(
+    var suite = ConformanceSuite(
         factory, temporaryFolder: arguments[2], worker: .thisProgram, isLong: arguments.last == "long")
+    suite.progress = { print("         … \($0)") }
     let only = arguments.dropFirst(2).first.flatMap { $0 == "long" ? nil : $0 } ?? ""
     let summary = ConformanceVerification(suite, only: only).run { result in
         print(result.text)

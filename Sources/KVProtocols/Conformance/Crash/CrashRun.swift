@@ -12,7 +12,7 @@ struct CrashRun {
     }
 
     func run() throws {
-        let workload = Workload(seed: suite.seed, isLong: false)
+        let workload = Workload(seed: suite.seed, isLong: suite.isLong)
         let trace = try recorded()
         let model = CrashModel(trace)
         guard model.acknowledged(at: trace.events.count) == workload.batches.count else {
@@ -25,7 +25,9 @@ struct CrashRun {
         for (number, state) in states.enumerated() {
             try check.check(state, in: images.empty("image"))
             store.figures.crashStates += 1
-            if number % 100 == 99 { suite.progress("\(number + 1) of \(states.count) power cuts") }
+            if (number + 1) % max(100, states.count / 10) == 0 {
+                suite.progress("\(number + 1) of \(states.count) power cuts")
+            }
         }
     }
 
@@ -34,7 +36,7 @@ struct CrashRun {
         let folder = try scratch.empty("store")
         let recorder = try DiskRecorder(folder: folder, rebuildable: suite.rebuildableFiles)
         let job = WorkerJob(
-            kind: .workload, type: suite.factory.type, folder: folder, seed: suite.seed, isLong: false,
+            kind: .workload, type: suite.factory.type, folder: folder, seed: suite.seed, isLong: suite.isLong,
             options: suite.options)
         try TracedRun.run(suite.worker, job, scratch: "\(scratch.path)/worker", recorder)
         if let gap = recorder.trace.gaps.first { throw ConformanceSkip("the trace is incomplete: \(gap)") }
