@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 @Suite struct BenchRunnerTests {
-    static let durable = BackendRegistry.standard.map(\.type).filter { $0 != "memory" }
+    static let durable = BackendRegistry.standard.filter { !$0.loadsLibrary }.map(\.type).filter { $0 != "memory" }
 
     static func contenders(_ type: String) throws -> [BenchContender] {
         let raw = Baselines.of(engine: type)

@@ -23,6 +23,8 @@ struct BenchBackends: AsyncParsableCommand {
 
     @Option(help: "An existing folder to put the stores into.", completion: .directory) var path = "."
     @Option(help: "Engines, separated by commas; all durable ones unless given.") var engines: String?
+    @Option(help: ArgumentHelp("An engine out of a shared library, too; may be repeated.", valueName: "library"))
+    var plugin: [String] = []
     @Option(help: "Some of: \(BenchMix.allCases.map(\.rawValue).joined(separator: ",")).") var mixes: String?
     @Option(help: "Lengths of values in bytes, separated by commas.") var sizes: String?
     @Option(help: "Numbers of callers at once, whose operations form batches.") var writers: String?
@@ -72,11 +74,23 @@ struct BenchBackends: AsyncParsableCommand {
     }
 
     private func contenders() throws -> [BenchContender] {
-        let durable = BackendRegistry.standard.map(\.type).filter { $0 != "memory" }
-        return try (engines.map(BenchBackends.list) ?? durable).flatMap { type in
-            let raw = noBaselines ? [] : Baselines.of(engine: type)
-            let engine = BenchContender(engine: try BackendRegistry.factory(type: type), baseline: raw.first?.name)
-            return [engine] + (checked ? raw : Array(raw.prefix(1)))
+        let durable = BackendRegistry.standard.filter { !$0.loadsLibrary }.map(\.type).filter { $0 != "memory" }
+        let plugins = plugin.map { BenchContender(engine: BenchBackends.plugin($0), baseline: nil) }
+        return try plugins
+            + (engines.map(BenchBackends.list) ?? durable).flatMap { type in
+                let raw = noBaselines ? [] : Baselines.of(engine: type)
+                let engine = BenchContender(engine: try BackendRegistry.factory(type: type), baseline: raw.first?.name)
+                return [engine] + (checked ? raw : Array(raw.prefix(1)))
+            }
+    }
+
+    /// The registry's `plugin` with a library, called like the library's file.
+    private static func plugin(_ library: String) -> BackendFactory {
+        let file = library.split(separator: "/").last.map(String.init) ?? library
+        return BackendFactory(type: file, summary: library, loadsLibrary: true) { context throws(StorageError) in
+            var context = context
+            context.options[BackendFactory.libraryOption] = .string(library)
+            return try BackendRegistry.open(type: "plugin", context)
         }
     }
 
