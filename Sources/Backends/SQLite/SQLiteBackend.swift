@@ -60,6 +60,8 @@ public final class SQLiteBackend: StorageBackend {
         try writer.withLock { writer throws(StorageError) in
             guard let writer else { return }
             try SQLiteSchema.prepare(writer.connection, path: file)
+            try SQLiteFiles.sync(path)
+            try SQLiteSchema.tryWriting(writer.connection, path: file)
         }
         for reader in readers {
             do throws(SQLiteError) {

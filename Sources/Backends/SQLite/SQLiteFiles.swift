@@ -31,6 +31,16 @@ enum SQLiteFiles {
         }
     }
 
+    /// Makes the names of the files in the folder durable. SQLite does it too, and doesn't tell when it fails.
+    static func sync(_ folder: String) throws(StorageError) {
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { if descriptor >= 0 { close(descriptor) } }
+        guard descriptor >= 0, fsync(descriptor) == 0 else {
+            throw StorageError(
+                .io, "the folder can't be synced; start again", cause: String(cString: strerror(errno)), path: folder)
+        }
+    }
+
     /// The space that the file takes on the disk; 0 when it is missing.
     static func size(of file: String) -> UInt64 {
         var status = stat()

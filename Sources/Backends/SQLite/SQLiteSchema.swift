@@ -75,6 +75,19 @@ enum SQLiteSchema {
         }
     }
 
+    /// Commits a change that is none. A file that can't be opened for writing is opened for reading by SQLite, without a
+    /// word, and the first batch would be refused, and every later one; and with its first commit SQLite syncs the folder
+    /// without looking whether that works, so that comes before the first batch, too. A full disk is left to the batches.
+    static func tryWriting(_ connection: SQLiteConnection, path: String) throws(StorageError) {
+        do throws(SQLiteError) {
+            try connection.execute("UPDATE counts SET value = value WHERE name = 'records'")
+        } catch  where error.primaryCode == SQLITE_FULL {
+            return
+        } catch {
+            throw error.storageError("the database can't be written", path: path)
+        }
+    }
+
     // MARK: Statements
 
     private static let header = "ballot_counter, ballot_node, sequence, expires_at_ms, checksum"
