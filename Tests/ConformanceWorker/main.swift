@@ -1,6 +1,7 @@
 // Runs engines for the conformance suite: those of the registry, and broken ones. By hand:
 //
-//     kv-conformance-worker TYPE FOLDER [TEXT IN NAMES OF CASES] [long]
+//     kv-conformance-worker TYPE FOLDER [TEXT IN NAMES OF CASES] [long] [OPTION=VALUE ...]
+//     kv-conformance-worker plugin /tmp "after a power cut" library=.build/plugins/libkv_page.so
 import Glibc
 import KVBackends
 import KVBrokenEngine
@@ -9,17 +10,27 @@ import KVProtocols
 
 let factories = BackendRegistry.standard + BrokenEngine.factories
 ConformanceWorker.runIfAsked(CommandLine.arguments, factories)
-let arguments = CommandLine.arguments.dropFirst()
-if arguments.count >= 2, let factory = factories.first(where: { $0.type == arguments[1] }) {
+var words: [String] = []
+var options: [String: OptionValue] = [:]
+for argument in CommandLine.arguments.dropFirst() {
+    if let sign = argument.firstIndex(of: "=") {
+        let text = String(argument[argument.index(after: sign)...])
+        options[String(argument[..<sign])] = Int64(text).map { .integer($0) } ?? .string(text)
+    } else {
+        words.append(argument)
+    }
+}
+if words.count >= 2, let factory = factories.first(where: { $0.type == words[0] }) {
+    let isLong = words.last == "long"
     var suite = ConformanceSuite(
-        factory, temporaryFolder: arguments[2], worker: .thisProgram, isLong: arguments.last == "long")
+        factory, options: options, temporaryFolder: words[1], worker: .thisProgram, isLong: isLong)
     suite.progress = { print("         … \($0)") }
-    let only = arguments.dropFirst(2).first.flatMap { $0 == "long" ? nil : $0 } ?? ""
+    let only = words.dropFirst(2).first { $0 != "long" } ?? ""
     let summary = ConformanceVerification(suite, only: only).run { result in
         print(result.text)
         fflush(nil)
     }
     print(summary.text)
 } else {
-    print("usage: kv-conformance-worker TYPE FOLDER [TEXT] [long]")
+    print("usage: kv-conformance-worker TYPE FOLDER [TEXT] [long] [OPTION=VALUE ...]")
 }

@@ -5,9 +5,11 @@ import Testing
 @Suite struct ConformanceTests {
     @Test("every backend passes every case", arguments: Engine.all, ConformanceSuite.cases)
     func conformance(engine: Engine, test: ConformanceCase) throws {
+        // An engine whose checksums cover many records may lose others too: see docs/plugins.md.
+        guard engine.isolatesDamage || test.need != .damage else { return }
         let worker = try #require(ConformanceWorker.forTests, "the worker was not built")
         let outcome = try engine.suite(worker: worker).run(test)
-        guard engine.factory.type != "memory", engine.isolatesDamage || test.need != .damage else { return }
+        guard engine.factory.type != "memory" else { return }
         if test.need == .time {
             #expect(outcome != .passed)
         } else if case .skipped(let why) = outcome, why.contains("ptrace") {

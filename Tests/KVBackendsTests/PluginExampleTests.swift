@@ -144,9 +144,13 @@ import Testing
         let keys = try [Key("{t}1"), Key("{t}2")]
         let value = Array("only here: 90d27a1c-aa55".utf8)
         let backend = try engine.open(folder)
-        for key in keys { try backend.put(key, value + key.bytes) }
+        var notes: [Data] = []
+        for key in keys {
+            try backend.put(key, value + key.bytes)
+            notes.append(try Data(contentsOf: URL(filePath: "\(folder.path)/rocksdb/acknowledged")))
+        }
         // The files as they are now are those that a killed process leaves.
-        let copies = try (0..<3).map { _ in try TestFolder() }
+        let copies = try (0..<4).map { _ in try TestFolder() }
         for copy in copies {
             try FileManager.default.copyItem(atPath: "\(folder.path)/rocksdb", toPath: "\(copy.path)/rocksdb")
         }
@@ -163,6 +167,11 @@ import Testing
         let log = try #require(copies[2].files.first { $0.hasSuffix(".log") })
         let content = try Data(contentsOf: URL(filePath: log))
         try content.dropLast(3).write(to: URL(filePath: log))
+        #expect(code { _ = try engine.open(copies[2]) } == .damaged, "the second batch was acknowledged")
+        try FileManager.default.removeItem(atPath: "\(copies[2].path)/rocksdb")
+        try FileManager.default.copyItem(atPath: "\(copies[3].path)/rocksdb", toPath: "\(copies[2].path)/rocksdb")
+        try content.dropLast(3).write(to: URL(filePath: log))
+        try notes[0].write(to: URL(filePath: "\(copies[2].path)/rocksdb/acknowledged"))
         let torn = try engine.open(copies[2])
         #expect(try torn.value(keys[0]) == value + keys[0].bytes)
         #expect(try torn.value(keys[1]) == nil)

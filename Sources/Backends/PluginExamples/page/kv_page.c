@@ -338,9 +338,15 @@ static int32_t recover(kv_store *store, const uint8_t *log, uint64_t size, kv_er
         if (follow(store, frame + sizeof header, header.list_length, values) != 0) {
             return fail(error, KV_UNSUPPORTED, "there is not enough memory for the keys");
         }
-        store->end = values + header.values_length + sizeof mark;
-        mark = store->salt ^ (store->end - sizeof mark);
-        if (write_all(store->file, &mark, sizeof mark, store->end - sizeof mark) != 0) {
+        uint64_t place = values + header.values_length, start = store->end;
+        memcpy(&mark, log + place, sizeof mark);
+        store->end = place + sizeof mark;
+        if (mark == (store->salt ^ place)) continue;
+        /* The last frame. It may be in the memory of the system only; a sync that failed even leaves it there as if it were
+         * on the disk, unless it is written again. */
+        mark = store->salt ^ place;
+        if (write_all(store->file, frame, place - start, start) != 0 || fdatasync(store->file) != 0 ||
+            write_all(store->file, &mark, sizeof mark, place) != 0) {
             return fail_of_system(error, "the log can't be written");
         }
     }
@@ -353,7 +359,13 @@ static int32_t open_log(kv_store *store, kv_error *error) {
     if (flock(store->folder, LOCK_EX | LOCK_NB) != 0) return fail(error, KV_IN_USE, "another store has the folder open");
     store->file = openat(store->folder, "page.log", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (store->file < 0 || fstat(store->file, &status) != 0) return fail_of_system(error, "page.log can't be opened");
-    if (status.st_size < (off_t)sizeof start) { /* Nothing was applied before the start was on the disk. */
+    uint64_t found[2] = {0, 0};
+    if (status.st_size >= (off_t)sizeof start && pread(store->file, found, sizeof found, 0) != sizeof found) {
+        return fail_of_system(error, "page.log can't be read");
+    }
+    /* A power cut may have left the length of the start without its bytes. */
+    int is_empty = found[0] == 0 && found[1] == 0 && status.st_size <= (off_t)sizeof start;
+    if (is_empty) { /* Nothing was applied before the start was on the disk. */
         if (getentropy(&start.salt, sizeof start.salt) != 0 || write_all(store->file, &start, sizeof start, 0) != 0 ||
             fsync(store->file) != 0 || fsync(store->folder) != 0) {
             return fail_of_system(error, "page.log can't be created");

@@ -10,7 +10,12 @@
  *     0, partition u32 big-endian                how many records the partition has, u64 little-endian
  *
  * A batch is one WriteBatch, synced: all or nothing. RocksDB keeps a checksum for each block, and one that fails makes every
- * record of that block KV_DAMAGED; in the log of what was written last it makes open fail with KV_DAMAGED.
+ * record of that block KV_DAMAGED.
+ *
+ * In RocksDB's log of what was written last, a power cut can leave the end of a batch without its beginning, which looks
+ * like damage. To tell them apart the file `rocksdb/acknowledged` has the sequence number of the last batch that was
+ * acknowledged, u64 in the byte order of the machine, not synced: the log is read up to the first place that makes no sense,
+ * and open fails with KV_DAMAGED when that was before the number.
  *
  * Options: cache_bytes, for blocks in memory, 32 MiB unless given; write_buffer_bytes, before new data is sorted into a
  * file, 64 MiB unless given; compression, none (unless given), lz4 or zstd.
@@ -19,6 +24,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
@@ -28,6 +34,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -37,6 +44,7 @@
 #include <set>
 #include <string>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <unordered_map>
 #include <vector>
@@ -55,6 +63,8 @@ struct kv_store {
     std::atomic<uint64_t> total{0};
     /* After a full disk RocksDB refuses to write until it is told to go on. */
     bool is_stopped = false;
+    /* rocksdb/acknowledged */
+    int acknowledged = -1;
 
     Status close() {
         for (auto *family : families) db->DestroyColumnFamilyHandle(family);
@@ -62,7 +72,10 @@ struct kv_store {
         return db ? db->Close() : Status::OK();
     }
 
-    ~kv_store() { close().PermitUncheckedError(); }
+    ~kv_store() {
+        close().PermitUncheckedError();
+        if (acknowledged >= 0) ::close(acknowledged);
+    }
 };
 
 namespace {
@@ -131,6 +144,14 @@ class NoRecovery : public rocksdb::EventListener {
     }
 };
 
+/* Status says what is wrong. RocksDB's own writes on to a file that it couldn't write to, which ends the process where the
+ * library was built with assertions, as Debian's is. */
+class NoLog : public rocksdb::Logger {
+  public:
+    using rocksdb::Logger::Logv;
+    void Logv(const char *, va_list) override {}
+};
+
 bool parse(const char *text, uint64_t *number) {
     char *end = nullptr;
     errno = 0;
@@ -169,15 +190,14 @@ int32_t configure(const kv_open *request, rocksdb::Options *options, kv_error *e
     options->write_buffer_size = write_buffer_bytes;
     options->create_if_missing = true;
     options->create_missing_column_families = true;
-    /* A log that a crash cut off is good up to there; one that is damaged elsewhere is refused, while the usual mode would
-     * silently forget acknowledged batches. */
-    options->wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+    /* What this mode might forget is found out by check_acknowledged. */
+    options->wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
     options->listeners.push_back(std::make_shared<NoRecovery>());
     /* Room is taken when it is needed: otherwise a disk seems full early. */
     options->allow_fallocate = false;
-    options->keep_log_file_num = 2;
-    options->max_log_file_size = 1 << 20;
-    options->info_log_level = rocksdb::WARN_LEVEL;
+    options->info_log = std::make_shared<NoLog>();
+    /* close_store does it; a second attempt to flush the same buffer is no more than trouble. */
+    options->avoid_flush_during_shutdown = true;
     options->max_open_files = 256;
     return KV_OK;
 }
@@ -213,6 +233,18 @@ int32_t load_counts(kv_store *store, kv_error *error) {
     return each->status().ok() ? KV_OK : fail_of(error, each->status(), "the number of records can't be read");
 }
 
+int32_t check_acknowledged(kv_store *store, kv_error *error) {
+    store->acknowledged = open((store->folder + "/acknowledged").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    uint64_t number = 0;
+    const ssize_t size = store->acknowledged < 0 ? -1 : pread(store->acknowledged, &number, sizeof number, 0);
+    if (size < 0) return fail_of_system(error, "the file rocksdb/acknowledged can't be read");
+    /* A shorter one is from before the first batch, or from before a power cut. */
+    if (size < static_cast<ssize_t>(sizeof number) || number <= store->db->GetLatestSequenceNumber()) return KV_OK;
+    return fail(
+        error, KV_DAMAGED,
+        "the database has lost what was written last; empty the folder to get the data from other replicas");
+}
+
 int32_t open_store(const kv_open *request, kv_store **result, kv_error *error) {
     return guarded(error, KV_IO, [&] {
         auto store = std::make_unique<kv_store>();
@@ -234,7 +266,8 @@ int32_t open_store(const kv_open *request, kv_store **result, kv_error *error) {
             return fail_of(error, status, "the database can't be opened");
         }
         store->db.reset(db);
-        code = load_counts(store.get(), error);
+        code = check_acknowledged(store.get(), error);
+        if (code == KV_OK) code = load_counts(store.get(), error);
         if (code == KV_OK) *result = store.release();
         return code;
     });
@@ -358,9 +391,30 @@ Status add(const kv_operation &operation, rocksdb::WriteBatch *batch, Counter *c
     return operation.kind == KV_PUT ? batch->Put(key, slice(operation.value)) : batch->Delete(key);
 }
 
+/* After a full disk RocksDB replaces the log that it couldn't write to when it flushes its buffers; with nothing in them it
+ * would keep that log, and could never write again. So they get a mark, which is in no log. */
+Status fill_buffer(kv_store *store) {
+    uint64_t entries = 0;
+    store->db->GetIntProperty(store->families[1], rocksdb::DB::Properties::kNumEntriesActiveMemTable, &entries);
+    if (entries > 0) return Status::OK();
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    return store->db->Delete(options, store->families[1], Slice());
+}
+
+/* Whether a full disk has room for the buffers again. Each attempt to go on without is one to flush the same buffer twice,
+ * which a library with assertions takes for a mistake when there are wipes in it. */
+bool has_room(kv_store *store) {
+    struct statvfs disk;
+    uint64_t buffers = 0;
+    store->db->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &buffers);
+    return statvfs(store->folder.c_str(), &disk) != 0 || disk.f_bavail * disk.f_frsize > buffers;
+}
+
 int32_t apply(kv_store *store, const kv_operation *operations, size_t count, kv_error *error) {
     return guarded(error, KV_POISONED, [&] {
         if (store->is_stopped) {
+            if (!has_room(store)) return fail(error, KV_FULL, "the disk is still full; free some space");
             const Status status = store->db->Resume();
             if (!status.ok()) {
                 const int32_t code = fail_of(error, status, "the database can't go on after a full disk");
@@ -380,9 +434,14 @@ int32_t apply(kv_store *store, const kv_operation *operations, size_t count, kv_
         Status status = counter.write(&batch);
         rocksdb::WriteOptions options;
         options.sync = true;
+        if (status.ok()) status = fill_buffer(store);
         if (status.ok()) status = store->db->Write(options, &batch);
         if (status.ok()) {
             counter.commit();
+            const uint64_t number = store->db->GetLatestSequenceNumber();
+            if (pwrite(store->acknowledged, &number, sizeof number, 0) != sizeof number) {
+                /* The batch is on the disk. An older number only says less. */
+            }
             return static_cast<int32_t>(KV_OK);
         }
         const int32_t code = fail_of(error, status, "a batch can't be written");
@@ -431,6 +490,9 @@ int32_t destroy(kv_store *store, kv_error *error) {
         std::unique_ptr<kv_store> last(store);
         Status status = last->close();
         last->db.reset();
+        if (unlink((last->folder + "/acknowledged").c_str()) != 0 && errno != ENOENT) {
+            return fail_of_system(error, "the file rocksdb/acknowledged can't be removed");
+        }
         if (status.ok()) status = rocksdb::DestroyDB(last->folder, last->options);
         if (!status.ok()) return fail_of(error, status, "the database can't be removed");
         if (rmdir(last->folder.c_str()) != 0 && errno != ENOENT) {
