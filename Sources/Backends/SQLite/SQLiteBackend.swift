@@ -55,6 +55,8 @@ public final class SQLiteBackend: StorageBackend {
         try writer.withLock { writer throws(StorageError) in
             guard let writer else { return }
             try SQLiteSchema.prepare(writer.connection, path: file)
+            // By now the log has its name. SQLite would sync the folder at the first commit, and overlook an error.
+            try SQLiteFiles.syncFolder(path)
         }
         for reader in readers {
             do throws(SQLiteError) {

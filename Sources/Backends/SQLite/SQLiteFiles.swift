@@ -31,6 +31,20 @@ enum SQLiteFiles {
         }
     }
 
+    /// Makes the names of the files durable.
+    static func syncFolder(_ path: String) throws(StorageError) {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw StorageError(
+                .io, "the folder can't be opened", cause: String(cString: strerror(errno)), path: path)
+        }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else {
+            throw StorageError(
+                .io, "the folder can't be synced; check the disk", cause: String(cString: strerror(errno)), path: path)
+        }
+    }
+
     /// The space that the file takes on the disk; 0 when it is missing.
     static func size(of file: String) -> UInt64 {
         var status = stat()
