@@ -28,7 +28,11 @@ import Testing
     @Test("the engine without a fault passes every case", arguments: ConformanceSuite.cases)
     func sound(test: ConformanceCase) throws {
         let outcome = try suite(.none).run(test)
-        if test.need != .time { #expect(outcome == .passed) }
+        if test.name.hasPrefix("a file that can't be removed") {
+            #expect(outcome == .skipped("the engine makes no call that this fault could strike"))
+        } else if test.need != .time {
+            #expect(outcome == .passed)
+        }
     }
 
     @Test("each fault is caught by the case that is there for it", arguments: cases)

@@ -144,26 +144,8 @@ extension FileBackend {
         if failure == nil {
             for operation in run { try unlist(operation, folders, &removals) }
         }
-        for (folder, name) in removals.files { try folder.remove(name) }
-        try folders.synced(removals.folders)
+        try remove(removals, folders)
         if let failure { throw failure }
-    }
-
-    /// What is left to do once the new names of a run are durable.
-    private struct Removals {
-        var files: [(folder: Folder, name: String)] = []
-        var folders: [Folder] = []
-        /// Folders that got new names.
-        var written: [Folder] = []
-
-        mutating func add(_ folder: Folder, _ name: String) {
-            files.append((folder, name))
-            if !folders.contains(where: { $0 === folder }) { folders.append(folder) }
-        }
-
-        mutating func wrote(_ folder: Folder) {
-            if !written.contains(where: { $0 === folder }) { written.append(folder) }
-        }
     }
 
     /// Writes and syncs a temporary file for every operation that stores something. Nothing is visible yet.
@@ -253,42 +235,12 @@ extension FileBackend {
             }
             removals.wrote(folders[place])
             let before = shards[Int(partition.rawValue)].state.withLock { $0.index.set(key, place) }
-            if let before, before != place { removals.add(folders[before], FileName.name(of: key)) }
+            if let before, before != place { removals.add(folders[before], FileName.name(of: key), .predecessor) }
         case .metadata(let scope, let name, _):
             try folders.temporary.move(temporary, to: folders.metadata, as: FileFolders.name(scope, name))
             removals.wrote(folders.metadata)
         default: break
         }
-    }
-
-    /// Takes what shall be forgotten out of the index, so that no reader looks for a file that is about to go.
-    private func unlist(
-        _ operation: StorageOperation, _ folders: FileFolders, _ removals: inout Removals
-    ) throws(StorageError) {
-        switch operation {
-        case .purge(let partition, let key):
-            if let place = shards[Int(partition.rawValue)].state.withLock({ $0.index.remove(key) }) {
-                removals.add(folders[place], FileName.name(of: key))
-            }
-        case .metadata(let scope, let name, nil):
-            removals.add(folders.metadata, FileFolders.name(scope, name))
-        default: break
-        }
-    }
-
-    private func wipe(_ partition: PartitionID, _ folders: FileFolders, _ number: inout UInt64) throws(StorageError) {
-        number += 1
-        let temporary = String(number, radix: 16)
-        let code = try folders.temporary.newFile(temporary).sync()
-        guard code == 0 else { throw .poisoning(code, path: folders.temporary.path) }
-        try folders.temporary.move(temporary, to: folders.metadata, as: FileFolders.wipeMark(partition))
-        try folders.synced([folders.metadata])
-        let keys = shards[Int(partition.rawValue)].state.withLock { shard in
-            let keys = shard.index.page(after: nil, prefix: [], limit: .max).keys
-            shard.index = KeyIndex()
-            return keys
-        }
-        try folders.finishWipe(partition, keys)
     }
 }
 

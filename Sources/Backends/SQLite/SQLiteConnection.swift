@@ -31,6 +31,12 @@ final class SQLiteConnection: @unchecked Sendable {
             sqlite3_close_v2(opened)
             throw error
         }
+        // When a file can't be opened for writing, for want of a descriptor, say, SQLite opens it for reading and says nothing.
+        if case .writing = mode, sqlite3_db_readonly(opened, "main") == 1 {
+            let error = SQLiteError(code: SQLITE_READONLY, connection: nil)
+            sqlite3_close_v2(opened)
+            throw error
+        }
         handle = opened
         sqlite3_extended_result_codes(handle, 1)
         sqlite3_busy_timeout(handle, 5000)

@@ -54,6 +54,8 @@ enum SQLiteSchema {
             if try connection.integer("SELECT COUNT(*) FROM sqlite_schema") == 0 {
                 try connection.execute("BEGIN IMMEDIATE; \(tables) COMMIT;")
             }
+            // Its index may have been opened for reading only, which nothing but a write tells.
+            try connection.execute("BEGIN IMMEDIATE; COMMIT;")
         } catch {
             throw error.storageError("the database can't be opened", path: path)
         }

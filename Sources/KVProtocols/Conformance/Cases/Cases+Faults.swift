@@ -8,6 +8,7 @@ extension ConformanceSuite {
         sweep("after a failed sync the store is poisoned, nothing is acknowledged, and nothing is lost", .failedSync),
         sweep("too few descriptors for a call are an error, and the next call works", .descriptors),
         sweep("a read that fails is an error, never a wrong answer, and the next read works", .failedRead),
+        sweep("a file that can't be removed is an error, and what was forgotten doesn't come back", .failedRemoval),
         ConformanceCase("a store with few descriptors to spare works or says so", needs: .worker) { store in
             try store.runWorker(.descriptors)
         },
@@ -18,7 +19,7 @@ extension ConformanceSuite {
         ConformanceCase(name, needs: .worker) { store in try FaultSweep(store, kind).run() }
     }
     #else
-    private enum FaultKind { case full, cutShort, fullOnce, failedSync, descriptors, failedRead }
+    private enum FaultKind { case full, cutShort, fullOnce, failedSync, descriptors, failedRead, failedRemoval }
     private static func sweep(_ name: String, _ kind: FaultKind) -> ConformanceCase {
         ConformanceCase(name, needs: .worker) { _ in
             throw ConformanceSkip("system calls can be made to fail on Linux only")

@@ -16,11 +16,13 @@ enum FaultKind: String, CaseIterable {
     case descriptors
     /// One call that reads fails.
     case failedRead
+    /// One call that removes a file or folder fails.
+    case failedRemoval
 
     var code: Int32 {
         switch self {
         case .full, .cutShort, .fullOnce: ENOSPC
-        case .failedSync, .failedRead: EIO
+        case .failedSync, .failedRead, .failedRemoval: EIO
         case .descriptors: EMFILE
         }
     }
@@ -32,6 +34,7 @@ enum FaultKind: String, CaseIterable {
         case .failedSync: ["poisoned"]
         case .descriptors: ["io", "full", "poisoned", "unsupported", "in_use"]
         case .failedRead: ["io", "damaged", "poisoned"]
+        case .failedRemoval: ["io", "poisoned"]
         }
     }
 }
@@ -43,6 +46,14 @@ struct FaultPoint {
     /// What the worker was doing, by its last mark.
     var phase: Mark
     var what: String
+
+    /// What rare calls differ in from frequent ones: the call, the folder, and how the name ends.
+    var likeness: String {
+        let parts = what.split(separator: "/", omittingEmptySubsequences: false)
+        let name = parts.last ?? ""
+        let end = name.lastIndex { $0 == "-" || $0 == "." }.map { name[$0...] } ?? ""
+        return (what.split(separator: " ").prefix(1) + parts.dropLast() + [end.prefix(12)]).joined(separator: "/")
+    }
 }
 
 /// Counts the calls of one kind that a worker makes below its folder, and lets chosen ones fail.
@@ -110,11 +121,18 @@ final class FaultObserver: TraceObserver {
         return nil
     }
 
+    /// The file that a call means, without what differs from one record to the next: calls that are alike are struck less
+    /// often than those that are rare.
     private func file(_ call: SystemCall) -> String {
+        let place: (folder: DiskObject, name: String)?
         switch call.kind {
-        case .open, .creat, .openat, .openat2, .rename, .renameat, .renameat2, .mkdir, .mkdirat, .link, .linkat: ""
-        default: recorder.object(call, 0).flatMap { recorder.trace.paths[$0] }.map { " \($0)" } ?? ""
+        case .open, .creat, .rename, .mkdir, .link, .unlink, .rmdir, .setxattr: place = recorder.place(call, path: 0)
+        case .openat, .openat2, .renameat, .renameat2, .mkdirat, .linkat, .unlinkat:
+            place = recorder.place(call, path: 1, from: 0)
+        default: return recorder.object(call, 0).flatMap { recorder.trace.paths[$0] }.map { " \($0)" } ?? ""
         }
+        guard let place else { return "" }
+        return " \(recorder.path(place.folder, place.name))"
     }
 
     private func isConcerned(_ call: SystemCall) -> Bool {
@@ -135,6 +153,8 @@ final class FaultObserver: TraceObserver {
             return recorder.object(call, 0) != nil
         case (.failedRead, .read), (.failedRead, .pread), (.failedRead, .readv), (.failedRead, .preadv):
             return recorder.object(call, 0) != nil
+        case (.failedRemoval, .unlink), (.failedRemoval, .rmdir): return recorder.isBelowFolder(call, path: 0)
+        case (.failedRemoval, .unlinkat): return recorder.isBelowFolder(call, path: 1, from: 0)
         case (.descriptors, .open), (.descriptors, .creat): return recorder.isBelowFolder(call, path: 0)
         case (.descriptors, .openat), (.descriptors, .openat2):
             return recorder.isBelowFolder(call, path: 1, from: 0)

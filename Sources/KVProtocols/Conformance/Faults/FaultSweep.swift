@@ -29,7 +29,7 @@ struct FaultSweep {
         }
     }
 
-    /// Calls to strike: all when there is time; else one or two of each batch or phase, at random.
+    /// Calls to strike: all when there is time; else some of each likeness, at random.
     private func chosen(_ observer: FaultObserver) -> [FaultPoint] {
         var points = observer.points
         if kind == .failedSync {
@@ -37,21 +37,16 @@ struct FaultSweep {
             let model = CrashModel(observer.recorder.trace)
             points = points.filter { observer.syncEvents[$0.number].map { model.isEffective(barrier: $0) } ?? false }
         }
-        let bound = suite.isLong ? 1_000 : 16
+        let bound = suite.isLong ? 1_000 : kind == .descriptors ? 48 : 16
         guard points.count > bound else { return points }
         var random = RandomNumbers(seed: suite.seed)
-        var phases: [(phase: Mark, points: [FaultPoint])] = []
-        for point in points {
-            if phases.last?.phase == point.phase {
-                phases[phases.count - 1].points.append(point)
-            } else {
-                phases.append((point.phase, [point]))
-            }
-        }
+        var groups = Dictionary(grouping: points, by: \.likeness).sorted {
+            ($0.value.count, $0.key) < ($1.value.count, $1.key)
+        }.map(\.value)
         var result: [FaultPoint] = []
         while result.count < bound {
-            for index in phases.indices where !phases[index].points.isEmpty && result.count < bound {
-                result.append(phases[index].points.remove(at: random.below(phases[index].points.count)))
+            for index in groups.indices where !groups[index].isEmpty && result.count < bound {
+                result.append(groups[index].remove(at: random.below(groups[index].count)))
             }
         }
         return result.sorted { $0.number < $1.number }

@@ -31,10 +31,11 @@ struct FaultRun {
             }
             for attempt in 1... {
                 let states = Workload.states(of: batch, after: state)
-                if let code = try apply(number, batch, backend) {
-                    backend = try settle(backend, code, states, "batch \(number)")
+                if let error = try apply(number, batch, backend) {
+                    backend = try settle(backend, error.code, states, "batch \(number)")
                     guard attempt < 3 else {
-                        throw ConformanceFailure("batch \(number) is still refused although calls succeed again")
+                        throw ConformanceFailure(
+                            "batch \(number) is still refused although calls succeed again: \(error)")
                     }
                     continue
                 }
@@ -54,7 +55,7 @@ struct FaultRun {
     /// - Returns: why it was refused; `nil` when it was acknowledged.
     private func apply(
         _ number: Int, _ batch: [StorageOperation], _ backend: any StorageBackend
-    ) throws -> StorageError.Code? {
+    ) throws -> StorageError? {
         Mark.begin(number).write()
         do {
             try backend.apply(batch)
@@ -63,7 +64,7 @@ struct FaultRun {
         } catch {
             Mark.refused(number, code: error.code.rawValue).write()
             Mark.note("batch \(number): \(error)").write()
-            return error.code
+            return error
         }
     }
 
