@@ -7,8 +7,9 @@ import Logging
 /// A node whose backend was exchanged in the configuration: it begins with nothing, in the same folder, and learns its data
 /// from the other replicas while the cluster serves. What the folder held is set aside and can be taken back.
 struct BackendExchange {
-    /// How long the cluster may take to become ready for it: a whole cluster may be starting.
-    static let patience = Duration.seconds(60)
+    /// How long the cluster may take to become ready for it: a whole cluster may be starting. Whoever starts processes
+    /// again gives it longer.
+    static let patience = Duration.seconds(15)
     private static let interval = Duration.milliseconds(500)
 
     let cluster: ClusterConfiguration
