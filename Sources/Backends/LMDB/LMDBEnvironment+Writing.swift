@@ -34,7 +34,7 @@ extension LMDBEnvironment {
             throw error.storageError("the batch can't be written", path: path)
         }
         do throws(LMDBError) {
-            try LMDBError.check(mdb_txn_commit(begun))
+            try commit(begun)
         } catch {
             if error.isMapFull { return false }
             // Pages of a transaction never replace pages in use, so one that ran out of space before its root was
@@ -50,6 +50,14 @@ extension LMDBEnvironment {
             throw poison("the file can't be extended", error)
         }
         return true
+    }
+
+    /// Tells readers of it; see `begin`.
+    private func commit(_ transaction: OpaquePointer?) throws(LMDBError) {
+        begunCommits.add(1, ordering: .sequentiallyConsistent)
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        defer { endedCommits.add(1, ordering: .releasing) }
+        try LMDBError.check(mdb_txn_commit(transaction))
     }
 
     /// LMDB reports a write that the disk took only a part of as EIO; then hardly any space is left.

@@ -36,6 +36,9 @@ final class LMDBEnvironment: @unchecked Sendable {
     /// The file is known to be at least so long. Used while `writer` is held.
     var coveredBytes = 0
     let isPoisoned = Atomic<Bool>(false)
+    /// Commits that were begun, and those of them that are over, for `begin`.
+    let begunCommits = Atomic<UInt64>(0)
+    let endedCommits = Atomic<UInt64>(0)
     let writer = Mutex<Void>(())
     let readers: [LMDBReader] = (0..<readerCount).map { _ in LMDBReader() }
     let folder: LMDBFolder
@@ -120,13 +123,32 @@ final class LMDBEnvironment: @unchecked Sendable {
         let environment = try usableHandle()
         let active: OpaquePointer
         do throws(LMDBError) {
-            active = try transaction.renew(in: environment)
+            active = try begin(&transaction, in: environment)
         } catch {
             transaction.release()
             throw error.storageError("a read transaction can't begin", path: path)
         }
         defer { mdb_txn_reset(active) }
         return try body(active)
+    }
+
+    /// Begins to read the newest committed state.
+    ///
+    /// LMDB takes the number of the newest commit and then copies its root, which lies in one of two places in turn. A thread
+    /// that is held up in between for more than a commit may copy the root of one that is still under way, whole or in part:
+    /// it would see what the next read does not, or what never was. So the transaction counts only if no second commit began
+    /// meanwhile. One that is under way all the time is none: it writes the other root.
+    @inline(__always)
+    private func begin(
+        _ transaction: inout LMDBReader.Transaction, in environment: OpaquePointer
+    ) throws(LMDBError) -> OpaquePointer {
+        while true {
+            let ended = endedCommits.load(ordering: .acquiring)
+            let active = try transaction.renew(in: environment)
+            atomicMemoryFence(ordering: .acquiring)
+            if begunCommits.load(ordering: .relaxed) <= ended + 1 { return active }
+            mdb_txn_reset(active)
+        }
     }
 
     /// A number that differs between most threads. Thread descriptors are at least a page apart.
