@@ -128,16 +128,18 @@ let package = Package(
             ]),
 
         // The command
+        room("KVLoad", "kv/Load", ["KVProtocols", "KVBackendBench", nioCore, nioPosix]),
         .executableTarget(
             name: "kv",
             dependencies: [
                 "KVProtocols", "KVConfiguration", "KVConformance", "KVBackends", "KVBackendBench", "KVBackendBaselines",
+                "KVLoad",
                 "KVReplication", "KVStorage", "KVSnapshot", "KVTransport", "KVNode", "KVHTTP", "KVNodeHTTP",
                 "KVController", "KVControllerHTTP",
                 argumentParser, asyncHTTPClient, lifecycle,
                 unixSignals, logging, nioCore, nioHTTP1, nioPosix,
             ],
-            path: "Sources/kv", swiftSettings: strict),
+            path: "Sources/kv", exclude: ["Load"], swiftSettings: strict),
 
         // Tests
         .target(
@@ -162,6 +164,7 @@ let package = Package(
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
             ], resources: [.copy("Fixtures")]),
+        tests("KVLoadTests", ["KVLoad", "KVBackendBench", "KVProtocols", nioCore, nioPosix]),
         tests(
             "KVBackendBenchTests",
             ["KVProtocols", "KVConformance", "KVBackends", "KVBackendBench", "KVBackendBaselines"]),

@@ -85,6 +85,33 @@ import Testing
         try await cluster.end(members)
     }
 
+    /// Nothing scrubs here: a listing is the first to see it, as it reads the values.
+    @Test func `a listing does not leave out what is damaged`() async throws {
+        let cluster = try TestCluster(nodes: 3)
+        let members = try cluster.startAll()
+        for index in 0..<6 { try await put(members[index % 3].node, "key\(index)", Self.text) }
+        for member in members {
+            for index in 0..<6 {
+                try await eventually("key\(index) is in the backend of \(member.name)") {
+                    content(file(cluster, member, "key\(index)")) == Self.text
+                }
+            }
+        }
+        let replicas = await members[0].node.replicas(of: try Key("key3"))
+        let leader = try #require(members.first { $0.name == replicas.replicas.first { $0.isLeader }?.node })
+        try flip(file(cluster, leader, "key3"))
+        let request = ListRequest(prefix: [], after: nil, limit: 100, values: true, localOnly: false)
+        try await eventually("a page is whole again") {
+            let page = await members[1].node.list(request)
+            #expect(page.entries.count == 6 || !page.incomplete.isEmpty, "a key is missing without a word")
+            return page.entries.count == 6 && page.incomplete.isEmpty
+        }
+        try await eventually("the record is whole again") {
+            content(file(cluster, leader, "key3")) == Self.text
+        }
+        try await cluster.end(members)
+    }
+
     @Test func `files that vanished while the nodes were down come back, although nobody reads them`() async throws {
         let cluster = try TestCluster(nodes: 3, scrubBytesPerSecond: 64 << 20)
         var members = try cluster.startAll()

@@ -1,7 +1,7 @@
 /// Figures for people.
-enum BenchFormat {
+package enum BenchFormat {
     /// At most three significant digits, thousands apart: 1234567 is "1,230,000".
-    static func figure(_ value: Double) -> String {
+    package static func figure(_ value: Double) -> String {
         guard value.isFinite else { return "n/a" }
         let size = abs(value)
         if size >= 100 {
@@ -13,7 +13,7 @@ enum BenchFormat {
     }
 
     /// With exactly so many digits behind the point.
-    static func decimals(_ value: Double, _ digits: Int) -> String {
+    package static func decimals(_ value: Double, _ digits: Int) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "n/a" }
         var scale = 1.0
         for _ in 0..<digits { scale *= 10 }

@@ -1,7 +1,7 @@
 /// A plot as SVG text: one row per contender, a logarithmic axis, and on it a mark for the median and a line for the range.
 ///
 /// Marks instead of bars: the length of a bar on a logarithmic axis means nothing.
-struct BenchPlot {
+package struct BenchPlot {
     struct Entry {
         var label: String
         /// Ascending positions; the one at `mark` is drawn, all are joined by a line.
@@ -78,7 +78,7 @@ struct BenchPlot {
     }
 
     /// By hand: the standard library has no logarithm. Exact enough for a tenth of a pixel.
-    static func log10(_ value: Double) -> Double {
+    package static func log10(_ value: Double) -> Double {
         let z = (value.significand - 1) / (value.significand + 1)
         var term = z
         var sum = 0.0
@@ -91,8 +91,8 @@ struct BenchPlot {
 }
 
 /// Text in a page.
-enum HTMLText {
-    static func escape(_ text: String) -> String {
+package enum HTMLText {
+    package static func escape(_ text: String) -> String {
         var result = ""
         for character in text.unicodeScalars {
             switch character {

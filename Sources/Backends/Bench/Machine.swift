@@ -10,10 +10,13 @@ package enum Machine {
 
     /// Nanoseconds of a clock that never goes back.
     @inline(__always)
-    static func now() -> UInt64 { nanoseconds(CLOCK_MONOTONIC) }
+    package static func now() -> UInt64 { nanoseconds(CLOCK_MONOTONIC) }
 
     /// Nanoseconds that the processor worked for this thread, in the program and in the kernel.
-    static func processorTime() -> UInt64 { nanoseconds(CLOCK_THREAD_CPUTIME_ID) }
+    package static func processorTime() -> UInt64 { nanoseconds(CLOCK_THREAD_CPUTIME_ID) }
+
+    /// Nanoseconds that the processors worked for this process, in the program and in the kernel.
+    package static func processTime() -> UInt64 { nanoseconds(CLOCK_PROCESS_CPUTIME_ID) }
 
     @inline(__always)
     private static func nanoseconds(_ clock: clockid_t) -> UInt64 {

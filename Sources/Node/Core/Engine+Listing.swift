@@ -86,7 +86,8 @@ extension Engine {
         _ partitions: [PartitionID], _ request: ListRequest
     ) -> (entries: [KeyRecord], reach: Key?, failed: [PartitionID]) {
         var cursors: [ScanCursor] = partitions.map { ScanCursor(partition: $0, after: request.after) }
-        var failed: [PartitionID] = []
+        var gaps = ScanGaps()
+        defer { for (partition, key, error) in gaps.damaged { foundDamaged(partition, key, error) } }
         var entries: [KeyRecord] = []
         var valueBytes = 0
         var lookedAt = 0
@@ -96,39 +97,43 @@ extension Engine {
             var best: Int?
             for index in cursors.indices {
                 if cursors[index].needsPage, !fill(&cursors[index], request, chunk: chunk) {
-                    failed.append(cursors[index].partition)
+                    gaps.add(cursors[index].partition)
                 }
                 guard let key = cursors[index].head?.key else { continue }
                 if let other = best.flatMap({ cursors[$0].head?.key }), other < key { continue }
                 best = index
             }
-            guard let best, let entry = cursors[best].pop() else { return (entries, nil, failed) }
+            guard let best, let entry = cursors[best].pop() else { return (entries, nil, gaps.partitions) }
             lookedAt += 1
-            if let found = entry.record, isLive(found) {
-                let partition = cursors[best].partition
-                if let record = request.values ? value(partition, entry.key, &failed) : found {
+            let partition = cursors[best].partition
+            if let found = entry.record {
+                if isLive(found), let record = request.values ? value(partition, entry.key, &gaps) : found {
                     valueBytes += record.value?.count ?? 0
-                    if valueBytes > PageBounds.valueBytes, !entries.isEmpty { return (entries, reach, failed) }
+                    if valueBytes > PageBounds.valueBytes, !entries.isEmpty {
+                        return (entries, reach, gaps.partitions)
+                    }
                     entries.append(KeyRecord(key: entry.key, record: record))
                 }
+            } else {
+                gaps.add(partition, entry.key, StorageError(.damaged, "a listing met a record that fails verification"))
             }
             reach = entry.key
         }
         let isLast = cursors.allSatisfy { $0.head == nil && $0.isLast }
-        return (entries, isLast ? nil : reach, failed)
+        return (entries, isLast ? nil : reach, gaps.partitions)
     }
 
     private func isLive(_ record: Record) -> Bool {
         !record.isTombstone && (record.expiresAt == 0 || record.expiresAt > wall)
     }
 
-    /// The record with its value. One that fails verification is left out, as a scan leaves it out.
-    private func value(_ partition: PartitionID, _ key: Key, _ failed: inout [PartitionID]) -> Record? {
+    /// The record with its value, unless it is gone or can't be read.
+    private func value(_ partition: PartitionID, _ key: Key, _ gaps: inout ScanGaps) -> Record? {
         do {
             return try storage.read(partition, key)
         } catch {
             logger.error("a scan failed", metadata: ["kv.partition": "\(partition)", "error": "\(error)"])
-            if error.code != .damaged, !failed.contains(partition) { failed.append(partition) }
+            if error.code == .damaged { gaps.add(partition, key, error) } else { gaps.add(partition) }
             return nil
         }
     }
@@ -171,4 +176,20 @@ private struct ScanCursor {
     }
 
     mutating func pop() -> ScanPage.Entry? { page.popFirst() }
+}
+
+/// What a scan could not tell. A page that left a damaged record out would say that there is no such key: its partition
+/// counts as not looked at until another replica's record has taken its place.
+private struct ScanGaps {
+    private(set) var partitions: [PartitionID] = []
+    private(set) var damaged: [(PartitionID, Key, StorageError)] = []
+
+    mutating func add(_ partition: PartitionID) {
+        if !partitions.contains(partition) { partitions.append(partition) }
+    }
+
+    mutating func add(_ partition: PartitionID, _ key: Key, _ error: StorageError) {
+        add(partition)
+        damaged.append((partition, key, error))
+    }
 }

@@ -91,15 +91,19 @@ struct StoreClient: Sendable {
         switch status {
         case 404: return CommandFailure(.notFound, message)
         case 412: return CommandFailure(.preconditionFailed, message)
-        case 503 where noQuorumCodes.contains(problem?.code ?? ""): return CommandFailure(.noQuorum, message)
-        case 504: return CommandFailure(.outcomeUnknown, message)
+        case 503:
+            let isQuorum = noQuorumCodes.contains(problem?.code ?? "")
+            return CommandFailure(isQuorum ? .noQuorum : .error, message, mayPass: true)
+        case 504: return CommandFailure(.outcomeUnknown, message, mayPass: true)
+        // The disk is full, and may have room again.
+        case 507: return CommandFailure(.error, message, mayPass: true)
         default: return CommandFailure(.error, message)
         }
     }
 
     /// Problems that mean: not enough members of the key's partition can be reached at the moment.
     private static let noQuorumCodes: Set<String> = [
-        "no_quorum", "electing", "not_leader", "timeout", "no_nodes", "node_unreachable",
+        "no_quorum", "no_partition", "electing", "not_leader", "timeout", "no_nodes", "node_unreachable",
     ]
 
     private func failure(_ error: any Error, isWrite: Bool) -> CommandFailure {
@@ -116,7 +120,8 @@ struct StoreClient: Sendable {
             if isUnsent { reason = "no connection" }
         }
         let message = "no answer from \(url): \(reason)"
-        guard isWrite, !isUnsent else { return CommandFailure(.error, message) }
-        return CommandFailure(.outcomeUnknown, message + "; the write may take effect now, later or never")
+        guard isWrite, !isUnsent else { return CommandFailure(.error, message, mayPass: true) }
+        return CommandFailure(
+            .outcomeUnknown, message + "; the write may take effect now, later or never", mayPass: true)
     }
 }

@@ -8,7 +8,16 @@ import KVProtocols
 /// `kv bench`
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure parts of this program on this machine.", subcommands: [BenchBackends.self])
+        abstract: "Measure storage engines, or a cluster under load.",
+        subcommands: [BenchBackends.self, BenchCluster.self])
+
+    static func write(_ content: Data, to file: String) throws {
+        do {
+            try content.write(to: URL(filePath: file), options: .atomic)
+        } catch {
+            throw CommandFailure(.error, "\(file) can't be written: \(error.localizedDescription)")
+        }
+    }
 }
 
 /// `kv bench backends`
@@ -40,14 +49,14 @@ struct BenchBackends: AsyncParsableCommand {
 
     func run() async throws {
         let runner = try BenchRunner(try plan(), try contenders(), folder: path)
-        let showsProgress = Terminal.Stream.error.isTerminal
+        let bar = ProgressBar()
         let report = try runner.run { progress in
-            guard showsProgress else { return }
-            Terminal.write(Array(BenchBackends.bar(progress).utf8), to: .error)
+            bar.show(Terminal.printable(progress.label), UInt64(progress.done), of: UInt64(progress.total))
         }
+        bar.end()
         Terminal.write(Array(report.text.utf8))
-        if let json { try BenchBackends.write(report.json, to: json) }
-        if let html { try BenchBackends.write(report.html, to: html) }
+        if let json { try Bench.write(Data(report.json.utf8), to: json) }
+        if let html { try Bench.write(Data(report.html.utf8), to: html) }
     }
 
     private func plan() throws -> BenchPlan {
@@ -102,23 +111,6 @@ struct BenchBackends: AsyncParsableCommand {
                 throw ValidationError("\(option) takes whole numbers separated by commas, not \"\(item)\"")
             }
             return number
-        }
-    }
-
-    /// One line that replaces itself.
-    private static func bar(_ progress: BenchRunner.Progress) -> String {
-        let width = 30
-        let filled = progress.total > 0 ? width * progress.done / progress.total : width
-        let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled)
-        let end = progress.done == progress.total ? "\n" : ""
-        return "\r\u{1B}[K[\(bar)] \(progress.done)/\(progress.total) \(Terminal.printable(progress.label))\(end)"
-    }
-
-    private static func write(_ text: String, to file: String) throws {
-        do {
-            try text.write(toFile: file, atomically: true, encoding: .utf8)
-        } catch {
-            throw CommandFailure(.error, "\(file) can't be written: \(error.localizedDescription)")
         }
     }
 }

@@ -9,15 +9,13 @@ struct RestoreSnapshot: AsyncParsableCommand {
         commandName: "restore", abstract: "Put a snapshot's keys into a running cluster, of whatever shape.",
         discussion: """
             Keys that exist keep their values unless --overwrite is given; those that differ are told of and the exit code is 4. \
-            Interrupted, the same command goes on: what is there already is not written again. Keys get new versions; times of \
-            expiry stay as they were. The snapshot is verified as a whole before the first key is written, unless it is \
-            standard input.
+            Interrupted, the same command goes on: what is there already is not written again, but with --overwrite everything is. \
+            Keys get new versions, and expire when they would have. The snapshot is verified as a whole before the first key is \
+            written, unless it is standard input.
             """)
 
     /// Requests under way at the same time.
     private static let concurrency = 32
-    private static let differencesShown = 10
-
     @OptionGroup var target: TargetOptions
 
     @Flag(help: "Replace the values of keys that exist.")
@@ -46,13 +44,13 @@ struct RestoreSnapshot: AsyncParsableCommand {
         Terminal.say(
             "\(counts.written) written, \(counts.present) were there already"
                 + (counts.gone == 0 ? "" : ", \(counts.gone) deleted or expired ones left out"))
-        guard counts.different.isEmpty else {
-            let shown = counts.different.prefix(RestoreSnapshot.differencesShown).joined(separator: ", ")
+        guard counts.different == 0 else {
+            var examples = counts.examples.joined(separator: ", ")
+            if counts.different > counts.examples.count { examples += ", ..." }
             throw CommandFailure(
                 .preconditionFailed,
-                "\(counts.different.count) keys exist with other values and were left as they are: \(shown)"
-                    + (counts.different.count > RestoreSnapshot.differencesShown ? ", ..." : "")
-                    + "; --overwrite replaces them")
+                "\(counts.different) keys exist with other values and were left as they are: \(examples); "
+                    + "--overwrite replaces them")
         }
     }
 
@@ -99,23 +97,25 @@ struct RestoreWriter {
         var present = 0
         /// Deleted or expired in the snapshot.
         var gone = 0
-        var different: [String] = []
+        var different = 0
+        /// The first of those that differ.
+        var examples: [String] = []
 
-        var all: Int { written + present + gone + different.count }
+        var all: Int { written + present + gone + different }
 
         mutating func add(_ key: Key, _ outcome: Outcome) {
             switch outcome {
             case .written: written += 1
             case .present: present += 1
-            case .different: different.append(key.description)
+            case .different:
+                different += 1
+                if examples.count < 10 { examples.append(key.description) }
             }
         }
     }
 
     private static let attempts = 120
     private static let pause = Duration.milliseconds(500)
-    /// Not found: what was there when the key was to be created was deleted before it could be compared.
-    private static let passing: Set<CommandFailure.Code> = [.noQuorum, .outcomeUnknown, .notFound]
 
     let target: TargetOptions
     let overwrites: Bool
@@ -131,7 +131,8 @@ struct RestoreWriter {
         for _ in 0..<RestoreWriter.attempts {
             do {
                 return try await attempt(key, entry.record)
-            } catch let failure as CommandFailure where RestoreWriter.passing.contains(failure.code) {
+            } catch let failure as CommandFailure where failure.mayPass || failure.code == .notFound {
+                // Not found: what was there when the key was to be created was deleted before it could be compared.
                 last = failure
             }
             try await Task.sleep(for: RestoreWriter.pause)
@@ -153,6 +154,7 @@ struct RestoreWriter {
         throw StoreClient.failure(status: answer.status, ProblemDocument(answer.body))
     }
 
+    /// Of values alone: a time of expiry is told to the server as the time that is left.
     private func compare(_ key: String, _ record: Record) async throws -> Outcome {
         let answer = try await target.client.request(
             .get, try target.target(key), headers: [("accept", "application/octet-stream")])

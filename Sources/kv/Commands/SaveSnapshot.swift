@@ -100,17 +100,20 @@ struct SaveSnapshot: AsyncParsableCommand {
                 ("prefix", prefix), ("limit", String(List.pageLength)), ("cursor", cursor), ("values", "true"),
                 ("node", node),
             ])
-        var incomplete: [Int] = []
+        var last = ""
         for _ in 0..<SaveSnapshot.attempts {
-            let page = try await target.client.document(path, as: KeysDocument.self)
-            if page.incomplete.isEmpty { return page }
-            incomplete = page.incomplete
+            do throws(CommandFailure) {
+                let page = try await target.client.document(path, as: KeysDocument.self)
+                if page.incomplete.isEmpty { return page }
+                last = "\(page.incomplete.count) partitions can't tell all their keys"
+            } catch {
+                guard error.mayPass else { throw error }
+                last = error.message
+            }
             try await Task.sleep(for: SaveSnapshot.pause)
         }
         throw CommandFailure(
-            .noQuorum,
-            "\(incomplete.count) partitions can't be asked, and a snapshot without their keys would be none; `kv health` says why"
-        )
+            .noQuorum, "\(last), and a snapshot without some keys would be none; `kv health` says why")
     }
 
     private static func add(_ entry: KeysDocument.Entry, to writer: inout SnapshotWriter) throws {

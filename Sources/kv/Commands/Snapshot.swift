@@ -28,11 +28,13 @@ struct InspectSnapshot: AsyncParsableCommand {
         let input = try SnapshotInput(file)
         var reader = try SnapshotReader(read: input.read)
         var lines: [UInt8] = []
+        let isTerminal = Terminal.Stream.output.isTerminal
         while let records = try reader.next() {
             guard keys else { continue }
             for entry in records {
                 let mark = entry.record.isTombstone ? "\tdeleted" : ""
-                lines += entry.key.bytes + Array("\t\(entry.record.version)\(mark)\n".utf8)
+                let name = isTerminal ? Array(Terminal.printable(entry.key.description).utf8) : entry.key.bytes
+                lines += name + Array("\t\(entry.record.version)\(mark)\n".utf8)
             }
             Terminal.write(lines)
             lines.removeAll(keepingCapacity: true)

@@ -21,10 +21,14 @@ struct CommandFailure: Error, Hashable {
     var code: Code
     /// Empty when everything was said before.
     var message: String
+    /// Whether the same request may be answered in a moment: nobody answered, or the server refused for now. Of a write that
+    /// may have taken effect it says nothing; the code does.
+    var mayPass = false
 
-    init(_ code: Code, _ message: String) {
+    init(_ code: Code, _ message: String, mayPass: Bool = false) {
         self.code = code
         self.message = message
+        self.mayPass = mayPass
     }
 
     /// `nil` for what belongs to the parser of arguments: wrong usage, help, and exit codes.
