@@ -54,6 +54,13 @@ struct ConvertBackend: AsyncParsableCommand {
             summary.records == 0 && summary.wasResumed
                 ? "the interrupted conversion was finished" : "\(records) are in \(target.path), read back and compared"
         )
+        if summary.inconsistentPartitions > 0 {
+            let partitions =
+                summary.inconsistentPartitions == 1 ? "1 partition" : "\(summary.inconsistentPartitions) partitions"
+            Terminal.say(
+                "records of \(partitions) were gone from the old folder's disk, or came back: the node is compared with the "
+                    + "other replicas when it starts")
+        }
         Terminal.say(
             "now set \"backend\": {\"type\": \"\(target.type)\", \"path\": \"\(target.path)\"} in the configuration; "
                 + "\(source.path) is not needed any more and can't be opened again")
