@@ -23,6 +23,8 @@ final class FakeEngine {
 }
 
 /// An engine that says it stored what it was given, and stored something else.
+///
+/// `nonisolated(unsafe)`: a test sets the closure before it opens the engine, and leaves it alone.
 private final class AlteringBackend: StorageBackend {
     private let backend: FakeBackend
     private nonisolated(unsafe) let altering: (StorageOperation) -> StorageOperation?

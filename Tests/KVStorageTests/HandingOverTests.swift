@@ -33,7 +33,8 @@ import Testing
         let place = try TemporaryFolder()
         try DataFolder(path: place.path, backendType: "memory").release()
         let engine = FakeEngine(durable: false)
-        let source = StorageConversion.Place(path: place.path, type: "memory") { _ throws(StorageError) in engine.open() }
+        let source = StorageConversion.Place(path: place.path, type: "memory") { _ throws(StorageError) in engine.open()
+        }
         #expect(code { try source.records(ConversionWorld.partitions) { _ in } } == .unsupported)
     }
 

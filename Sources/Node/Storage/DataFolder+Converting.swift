@@ -55,7 +55,8 @@ extension DataFolder {
             let notes = try disk.names(in: hidden)
             guard !notes.contains(asideName) else {
                 throw StorageError(
-                    .foreign, "what the folder to convert into held is still being set aside; choose another", path: path)
+                    .foreign, "what the folder to convert into held is still being set aside; choose another",
+                    path: path)
             }
             try makeDurable("\(hidden)/journal", disk)
             guard !notes.contains(markerName) else {

@@ -186,7 +186,8 @@ extension StorageConversion.Place {
         do throws(StorageError) {
             guard backend.capabilities.durable else {
                 throw StorageError(
-                    .unsupported, "the backend '\(type)' keeps nothing on the disk: there is nothing to read", path: path)
+                    .unsupported, "the backend '\(type)' keeps nothing on the disk: there is nothing to read",
+                    path: path)
             }
             let seed = try StorageOpening.checkpoint(of: backend)?.seed ?? 0
             // The journal gets no entries, so no more room is taken for it than for its header.

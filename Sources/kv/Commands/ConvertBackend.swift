@@ -90,6 +90,12 @@ struct BackendPlace {
     /// The data folder of a node, by what it says of itself.
     static func existing(_ path: String) throws -> (place: BackendPlace, partitions: Int) {
         let path = withoutSlash(path)
+        guard try !DataFolder.isBeingSetAside(path) else {
+            throw CommandFailure(
+                .error,
+                "setting the data in \(path) aside was interrupted, it is in two parts; start the node under its new backend "
+                    + "once, which moves the rest, then use \(path)/.kv-old-...")
+        }
         guard let type = try DataFolder.occupant(of: path), let partitions = try FolderMarker.partitions(of: path)
         else {
             throw CommandFailure(.error, "\(path) is not the data folder of a node")
