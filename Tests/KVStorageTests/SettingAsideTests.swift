@@ -104,5 +104,8 @@ import Testing
         #expect { try DataFolder.setAside(place.path) } throws: { ($0 as? StorageError)?.code == .inUse }
         folder.release()
         #expect(try DataFolder.occupant(of: place.path + "/nothing") == nil)
+        for nothing in ["/nothing", "/.kv/lock"] {
+            #expect(try !DataFolder.isBeingSetAside(place.path + nothing))
+        }
     }
 }
