@@ -31,6 +31,29 @@ import Testing
         #expect(left == [".kv", ".kv-old-lmdb"])
     }
 
+    /// Who wants to read what a folder holds, or to fill it, leaves it as it is while it is being emptied.
+    private func checkUnfinished(_ path: String) throws {
+        let files = FileManager.default
+        let isUnfinished = try DataFolder.isBeingSetAside(path)
+        #expect(isUnfinished == files.fileExists(atPath: "\(path)/.kv/\(DataFolder.asideName)"))
+        guard isUnfinished else { return }
+        let before = try files.subpathsOfDirectory(atPath: path).sorted()
+        let world = try ConversionWorld()
+        let place = world.place(path, "lmdb", world.newEngine)
+        #expect {
+            try place.records(ConversionWorld.partitions) { _ in }
+        } throws: {
+            ($0 as? StorageError)?.code == .foreign && "\($0)".contains(".kv-old-lmdb")
+        }
+        let into = world.place(world.new.path, "new", world.newEngine)
+        for (from, to) in [(place, into), (world.place(world.old.path, "old", world.oldEngine), place)] {
+            let conversion = StorageConversion(from: from, to: to, partitions: ConversionWorld.partitions)
+            #expect(code { _ = try conversion.run(nodeNames: { _ in [] }, report: { _ in }) } == .foreign)
+        }
+        #expect(try files.subpathsOfDirectory(atPath: path).sorted() == before)
+        #expect(opens(world.old.path, "old"))
+    }
+
     @Test func `a folder's data goes aside and another backend begins in its place`() throws {
         let place = try TemporaryFolder()
         let identity = try makeFolder(place.path)
@@ -50,6 +73,7 @@ import Testing
             let disk = FailingDisk(after: calls)
             do { _ = try DataFolder.setAside(place.path, disk) } catch { #expect(disk.hasFailed) }
             wasWhole = !disk.hasFailed
+            try checkUnfinished(place.path)
             // The note of what is intended is the first thing to become durable; before it, nothing has changed.
             if try FileManager.default.contentsOfDirectory(atPath: place.path).contains("data.mdb"),
                 try !FileManager.default.contentsOfDirectory(atPath: place.path + "/.kv").contains(DataFolder.asideName)
@@ -80,5 +104,8 @@ import Testing
         #expect { try DataFolder.setAside(place.path) } throws: { ($0 as? StorageError)?.code == .inUse }
         folder.release()
         #expect(try DataFolder.occupant(of: place.path + "/nothing") == nil)
+        for nothing in ["/nothing", "/.kv/lock"] {
+            #expect(try !DataFolder.isBeingSetAside(place.path + nothing))
+        }
     }
 }

@@ -14,6 +14,8 @@ struct ConversionCopy {
 
     /// Per partition: what was read of the old engine while it was copied; `nil` for what an earlier call copied.
     private var digests: [PartitionDigest?]
+    /// What the new engine got beside the records, to be read back.
+    private var written: [StorageOperation] = []
 
     init(
         from old: any StorageBackend, to new: any StorageBackend, partitions: Int, seed: UInt64,
@@ -58,56 +60,86 @@ struct ConversionCopy {
     }
 
     /// Copies what the node and the storage keep beside the records; the checkpoint last.
-    func metadata(_ nodeNames: [String], checkpoint: StorageCheckpoint) throws(StorageError) {
-        var batch: [StorageOperation] = []
+    mutating func metadata(_ nodeNames: [String], checkpoint: StorageCheckpoint) throws(StorageError) {
         for partition in 0..<partitions {
             let scope = MetadataScope.partition(PartitionID(UInt16(partition)))
-            for name in [StorageCheckpoint.stateName, StorageCheckpoint.digestName] {
-                guard let bytes = try old.metadata(scope, name) else { continue }
-                batch.append(.metadata(scope, name, bytes))
+            if let bytes = try old.metadata(scope, StorageCheckpoint.stateName) {
+                written.append(.metadata(scope, StorageCheckpoint.stateName, bytes))
+            }
+            if let bytes = try digestBytes(of: partition, scope) {
+                written.append(.metadata(scope, StorageCheckpoint.digestName, bytes))
             }
         }
         for name in nodeNames {
-            if let bytes = try old.metadata(.node, name) { batch.append(.metadata(.node, name, bytes)) }
+            if let bytes = try old.metadata(.node, name) { written.append(.metadata(.node, name, bytes)) }
         }
-        if !batch.isEmpty { try new.apply(batch) }
-        try new.apply([.metadata(.node, StorageCheckpoint.name, checkpoint.bytes)])
+        if !written.isEmpty { try new.apply(written) }
+        let last = StorageOperation.metadata(.node, StorageCheckpoint.name, checkpoint.bytes)
+        try new.apply([last])
+        written.append(last)
     }
 
-    /// Reads everything that the new engine has, verifying each record, and compares keys and versions partition by
-    /// partition with the old engine's.
+    /// The stored digest where the records add up to it, otherwise the one that they have; `nil`: none, and no records.
+    ///
+    /// A stored one that says more than is there would have the node taken for complete until a scrub found the records
+    /// gone. With the true one it is a member that lacks something, which is safe whoever leads: it starts as a follower,
+    /// its leader compares digests and sends what is missing, and before it leads it learns the keys that differ from a
+    /// quorum. That is what a running node does of itself after the scrub's finding, so nothing is gained by refusing.
+    private mutating func digestBytes(of partition: Int, _ scope: MetadataScope) throws(StorageError) -> [UInt8]? {
+        let wanted = try wantedDigest(of: partition)
+        let bytes = try old.metadata(scope, StorageCheckpoint.digestName)
+        let stored: PartitionDigest? =
+            if let bytes { bytes.withUnsafeBytes { DigestCodec.decode($0) } ?? nil } else { PartitionDigest() }
+        if stored == wanted { return bytes }
+        summary.inconsistentPartitions += 1
+        return DigestCodec.encode(wanted)
+    }
+
+    /// Of the records in the old engine.
+    private mutating func wantedDigest(of partition: Int) throws(StorageError) -> PartitionDigest {
+        if let digest = digests[partition] { return digest }
+        let digest = try digest(of: old, partition) { _ in }
+        digests[partition] = digest
+        return digest
+    }
+
+    /// Reads everything that the new engine has: verifies each record and compares keys and versions partition by
+    /// partition with the old engine's, and metadata with what was written.
     mutating func compare() throws(StorageError) {
         var compared: UInt64 = 0
         for partition in 0..<partitions {
-            let id = PartitionID(UInt16(partition))
-            let found = try digest(of: new, id, &compared)
-            let wanted: PartitionDigest
-            if let digest = digests[partition] {
-                wanted = digest
-            } else {
-                var ignored: UInt64 = 0
-                wanted = try digest(of: old, id, &ignored)
+            let found = try digest(of: new, partition) { count in
+                compared += UInt64(count)
+                report(StorageConversion.Progress(stage: .comparing, records: compared, total: total))
             }
-            guard found == wanted else {
-                throw StorageError(
-                    .damaged,
-                    "what was written for partition \(partition) is not what is read back; nothing was given up: remove the "
-                        + "new folder, and look after its disk")
+            guard try found == wantedDigest(of: partition) else {
+                throw ConversionCopy.different("for partition \(partition)")
+            }
+        }
+        for case .metadata(let scope, let name, let bytes) in written {
+            guard try new.metadata(scope, name) == bytes else {
+                throw ConversionCopy.different("as metadata '\(name)'")
             }
         }
         summary.records = max(summary.records, compared)
         try new.apply([.metadata(.node, progressName, nil)])
     }
 
+    private static func different(_ what: String) -> StorageError {
+        StorageError(
+            .damaged,
+            "what was written \(what) is not what is read back; nothing was given up: remove the new folder, and look "
+                + "after its disk")
+    }
+
     private func digest(
-        of backend: any StorageBackend, _ partition: PartitionID, _ compared: inout UInt64
+        of backend: any StorageBackend, _ partition: Int, _ count: (Int) -> Void
     ) throws(StorageError) -> PartitionDigest {
         var digest = PartitionDigest()
-        var pages = RecordPages(backend, partition, after: nil, limits: limits)
+        var pages = RecordPages(backend, PartitionID(UInt16(partition)), after: nil, limits: limits)
         while let page = try pages.next() {
             for (key, record) in page { digest.update(key, from: nil, to: record.version, seed: seed) }
-            compared += UInt64(page.count)
-            report(StorageConversion.Progress(stage: .comparing, records: compared, total: total))
+            count(page.count)
         }
         return digest
     }

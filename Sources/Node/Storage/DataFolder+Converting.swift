@@ -25,11 +25,21 @@ extension DataFolder {
         return try readText("\(hidden)/\(convertedName)", disk)
     }
 
+    /// Before the marker is there the data is not: a node that began here would be in its way.
+    static func refuseConverting(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
+        let notes = try disk.names(in: "\(path)/.kv")
+        guard notes.contains(convertingName), !notes.contains(markerName) else { return }
+        throw StorageError(
+            .foreign,
+            "a conversion into this folder was not finished; call `kv backend convert` again as before, which finishes it",
+            path: path)
+    }
+
     /// Makes the folder that data is to be converted into, or takes up the one in which the same conversion was interrupted.
-    /// - Parameter origin: what is converted, and in which state; a conversion of anything else is not taken up.
+    /// - Parameter note: what is converted, and in which state; a conversion of anything else is not taken up.
     /// - Returns: the lock that keeps others out.
     static func beginConversion(
-        into path: String, origin: String, _ disk: any StorageDisk
+        into path: String, note: ConversionNote, _ disk: any StorageDisk
     ) throws(StorageError) -> any StorageLock {
         try makeDurable(path, disk)
         try checkPermissions(path, disk)
@@ -42,13 +52,18 @@ extension DataFolder {
         try makeDurable(hidden, disk)
         let lock = try disk.lock("\(hidden)/lock")
         do throws(StorageError) {
-            try makeDurable("\(hidden)/journal", disk)
             let notes = try disk.names(in: hidden)
+            guard !notes.contains(asideName) else {
+                throw StorageError(
+                    .foreign, "what the folder to convert into held is still being set aside; choose another",
+                    path: path)
+            }
+            try makeDurable("\(hidden)/journal", disk)
             guard !notes.contains(markerName) else {
                 throw StorageError(.foreign, "the folder to convert into holds a node's data already", path: path)
             }
             if notes.contains(convertingName) {
-                guard try readText("\(hidden)/\(convertingName)", disk) == origin else {
+                guard try readText("\(hidden)/\(convertingName)", disk) == note.text else {
                     throw StorageError(
                         .foreign,
                         "an interrupted conversion of other data, or of an earlier state of this data, is in the folder; "
@@ -58,13 +73,30 @@ extension DataFolder {
                 guard !names.contains(where: isContent) else {
                     throw StorageError(.foreign, "the folder to convert into is not empty; choose another", path: path)
                 }
-                try writeText(origin, hidden, convertingName, disk)
+                try writeText(note.text, hidden, convertingName, disk)
             }
         } catch {
             lock.release()
             throw error
         }
         return lock
+    }
+
+    /// Forgets a conversion that has written nothing yet. The folder's lock is held.
+    static func abandonConversion(into path: String, _ disk: any StorageDisk) throws(StorageError) {
+        try disk.remove("\(path)/.kv/\(convertingName)")
+        try disk.syncFolder("\(path)/.kv")
+    }
+
+    /// The note of a conversion into the folder, which has everything; `nil` when there is none.
+    static func conversionNote(in path: String, _ disk: any StorageDisk) throws(StorageError) -> ConversionNote? {
+        let hidden = "\(path)/.kv"
+        guard try disk.names(in: hidden).contains(convertingName) else { return nil }
+        guard let note = ConversionNote(try readText("\(hidden)/\(convertingName)", disk)) else {
+            throw StorageError(
+                .damaged, "the note of the conversion can't be read", path: "\(hidden)/\(convertingName)")
+        }
+        return note
     }
 
     /// Carries the journal over: after a clean stop it holds nothing but the position from which the next entries count.
@@ -99,12 +131,21 @@ extension DataFolder {
     }
 
     /// Hands the data over: from here on the old folder can't be opened, then the new one can. Interrupted in between, it
-    /// is finished by another call.
+    /// is finished by another call. The new folder's lock is held.
     static func finishConversion(
         from source: String, to target: String, type: String, identity: UInt64, _ disk: any StorageDisk
     ) throws(StorageError) {
-        if try successor(of: source, disk) == nil { try writeText(target, "\(source)/.kv", convertedName, disk) }
-        try writeMarker("\(target)/.kv", type: type, identity: identity, disk)
+        // What an earlier call wrote it may not have made durable.
+        if try successor(of: source, disk) == nil {
+            try writeText(target, "\(source)/.kv", convertedName, disk)
+        } else {
+            try disk.syncFolder("\(source)/.kv")
+        }
+        if try disk.names(in: "\(target)/.kv").contains(markerName) {
+            try disk.syncFolder("\(target)/.kv")
+        } else {
+            try writeMarker("\(target)/.kv", type: type, identity: identity, disk)
+        }
         try disk.remove("\(target)/.kv/\(convertingName)")
         try disk.syncFolder("\(target)/.kv")
     }

@@ -16,13 +16,35 @@ extension DataFolder {
     /// Moves everything that the folder holds, its journal and identity included, into a folder `.kv-old-TYPE` in it, so that
     /// a node can begin there with nothing. What was moved is a data folder of its own: a node opens it under the old type.
     ///
-    /// A crash leaves the folder as it was or half moved; then the next `DataFolder(path:backendType:)` moves the rest.
+    /// A crash leaves the folder as it was or half moved; then the next `setAside` or `DataFolder(path:backendType:)` moves
+    /// the rest, and `isBeingSetAside` says so until then.
     /// Renames only: cost O(entries at the top of the folder). Durable when it returns.
     /// - Returns: the path to which everything was moved.
-    /// - Throws: `.inUse` when a process has the folder open, `.foreign` when it holds no data, `.readOnly`, `.full`, `.io`.
+    /// - Throws: `.inUse` when a process has the folder open, `.foreign` when it holds no data or was converted, `.readOnly`,
+    ///   `.full`, `.io`.
     @discardableResult
     public static func setAside(_ path: String) throws(StorageError) -> String {
         try setAside(path, SystemDisk())
+    }
+
+    /// Whether a `setAside` of the folder was begun and interrupted. `false` for a folder that isn't there.
+    ///
+    /// Part of the data may have been moved, so no node goes on with it, not under the old type either: the next
+    /// `DataFolder(path:backendType:)` moves the rest whatever its type, and begins with nothing. Whoever must not begin
+    /// like that unless others have the data asks here first, also when `occupant` is the type that is configured, or
+    /// `nil`. The folder's lock is not taken.
+    /// - Throws: `.readOnly`, `.io` when the folder can't be listed: then nobody knows.
+    public static func isBeingSetAside(_ path: String) throws(StorageError) -> Bool {
+        try isBeingSetAside(path, SystemDisk())
+    }
+
+    static func isBeingSetAside(_ path: String, _ disk: any StorageDisk) throws(StorageError) -> Bool {
+        do {
+            guard try disk.names(in: path).contains(".kv") else { return false }
+            return try disk.names(in: "\(path)/.kv").contains(asideName)
+        } catch  where ["ENOENT", "ENOTDIR"].contains(error.cause) {
+            return false
+        }
     }
 
     static func occupant(of path: String, _ disk: any StorageDisk) throws(StorageError) -> String? {
@@ -38,18 +60,40 @@ extension DataFolder {
         return try marker("\(hidden)/\(markerName)", disk).type
     }
 
+    /// For whoever would read data that is half moved.
+    static func refuseHalfSetAside(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
+        guard try isBeingSetAside(path, disk) else { return }
+        let old = try asidePath(path, disk)
+        throw StorageError(
+            .foreign,
+            "setting the folder's data aside was interrupted; start the node under its new backend once, so that it moves the "
+                + "rest, then use \(old)", path: path)
+    }
+
     static func setAside(_ path: String, _ disk: any StorageDisk) throws(StorageError) -> String {
         let hidden = "\(path)/.kv"
         let lock = try disk.lock("\(hidden)/lock")
         defer { lock.release() }
+        // Its data goes on elsewhere, and what was set aside would open beside it: one member with two memories.
+        try refuseConverted(path, disk)
         if try !disk.names(in: hidden).contains(asideName) {
             guard let type = try occupant(of: path, disk) else {
                 throw StorageError(.foreign, "the folder holds no data of a node", path: path)
             }
             try writeText(try freeName(path, type: type, disk), hidden, asideName, disk)
         }
-        let name = try readText("\(hidden)/\(asideName)", disk)
+        let old = try asidePath(path, disk)
         try finishSettingAside(path, disk)
+        return old
+    }
+
+    /// Where the note says that everything goes.
+    private static func asidePath(_ path: String, _ disk: any StorageDisk) throws(StorageError) -> String {
+        let note = "\(path)/.kv/\(asideName)"
+        let name = try readText(note, disk)
+        guard name.hasPrefix(oldPrefix), !name.contains("/") else {
+            throw StorageError(.damaged, "the note of what is set aside can't be read", path: note)
+        }
         return "\(path)/\(name)"
     }
 
@@ -57,11 +101,14 @@ extension DataFolder {
     static func finishSettingAside(_ path: String, _ disk: any StorageDisk) throws(StorageError) {
         let hidden = "\(path)/.kv"
         guard try disk.names(in: hidden).contains(asideName) else { return }
-        let name = try readText("\(hidden)/\(asideName)", disk)
-        guard name.hasPrefix(oldPrefix), !name.contains("/") else {
-            throw StorageError(.damaged, "the note of what is set aside can't be read", path: "\(hidden)/\(asideName)")
+        let old = try asidePath(path, disk)
+        if try disk.names(in: hidden).contains(convertingName) {
+            // The conversion that brought this data is over but for its note, by which another call would give the data's
+            // identity to what begins here next.
+            try disk.remove("\(hidden)/\(convertingName)")
         }
-        let old = "\(path)/\(name)"
+        // Whoever wrote the note of the folder may not have come so far, and nothing moves before it is durable.
+        try disk.syncFolder(hidden)
         try makeDurable(old, disk)
         try makeDurable("\(old)/.kv", disk)
         for entry in try disk.names(in: path).sorted() where isContent(entry) {
@@ -86,8 +133,8 @@ extension DataFolder {
         _ path: String, type: String, _ disk: any StorageDisk
     ) throws(StorageError) -> String {
         let names = try disk.names(in: path)
-        // Types of plugins have a colon, which is no good in paths.
-        let first = oldPrefix + type.replacing(":", with: "-")
+        // A type is a word of `a-z0-9_`, that of every plugin being `plugin`.
+        let first = oldPrefix + type
         for number in 1...maximumOldFolders {
             let name = number == 1 ? first : "\(first)-\(number)"
             if !names.contains(name) { return name }

@@ -19,16 +19,20 @@ public final class DataFolder: Sendable {
     private let lock: any StorageLock
 
     /// Opens the folder, creating it (mode 0700, with missing parents) when there is none.
+    ///
+    /// Finishes what an interrupted `setAside` began, of whatever type the data was, and then holds nothing: see `isBeingSetAside`.
     /// - Throws: `.invalid` when other users may enter the folder, `.inUse` when a process has it open, `.foreign` when it
-    ///   holds another backend's or somebody else's files, `.damaged` when its marker is gone or can't be read, `.full`,
-    ///   `.readOnly`, `.io`.
+    ///   holds another backend's or somebody else's files, was converted, or is being converted into, `.damaged` when its
+    ///   marker is gone or can't be read, `.full`, `.readOnly`, `.io`.
     public convenience init(path: String, backendType: String) throws(StorageError) {
         try self.init(
             path: path, backendType: backendType, disk: SystemDisk(), newIdentity: UInt64.random(in: 1...UInt64.max))
     }
 
+    /// - Parameter newIdentity: of a folder without data; `nil` opens only one that a node has left, and begins and finishes
+    ///   nothing in it.
     init(
-        path: String, backendType: String, disk: any StorageDisk, newIdentity: @autoclosure () -> UInt64
+        path: String, backendType: String, disk: any StorageDisk, newIdentity: UInt64?
     ) throws(StorageError) {
         self.path = path
         self.backendType = backendType
@@ -40,8 +44,10 @@ public final class DataFolder: Sendable {
         try DataFolder.requireOwn(path, disk)
         try DataFolder.makeDurable(hidden, disk)
         lock = try disk.lock("\(hidden)/lock")
-        do {
+        do throws(StorageError) {
             try DataFolder.refuseConverted(path, disk)
+            try DataFolder.refuseConverting(path, disk)
+            if newIdentity == nil { try DataFolder.refuseHalfSetAside(path, disk) }
             try DataFolder.finishSettingAside(path, disk)
             // Syncs `hidden` in any case, so also the name of a marker whose process died before it could.
             try DataFolder.makeDurable("\(hidden)/journal", disk)
@@ -50,7 +56,10 @@ public final class DataFolder: Sendable {
                 identity = try DataFolder.readMarker("\(hidden)/\(DataFolder.markerName)", type: backendType, disk)
             } else {
                 try DataFolder.requireNoJournal("\(hidden)/journal", disk)
-                identity = newIdentity()
+                guard let newIdentity else {
+                    throw StorageError(.foreign, "the folder holds no data of a node", path: path)
+                }
+                identity = newIdentity
                 try DataFolder.writeMarker(hidden, type: backendType, identity: identity, disk)
             }
         } catch {
@@ -106,7 +115,7 @@ public final class DataFolder: Sendable {
         let names = try disk.names(in: path)
         if names.contains(".kv") {
             let hidden = try disk.names(in: "\(path)/.kv")
-            if hidden.contains(markerName) || hidden.contains(asideName) { return }
+            if [markerName, asideName, convertingName].contains(where: hidden.contains) { return }
         }
         guard let first = names.filter({ isContent($0) }).sorted().first else { return }
         throw StorageError(

@@ -107,6 +107,7 @@ enum Posix {
         case EPERM: "EPERM"
         case EIO: "EIO"
         case ENOENT: "ENOENT"
+        case ENOTDIR: "ENOTDIR"
         case EMFILE: "EMFILE"
         default: "errno \(number): \(String(cString: strerror(number)))"
         }

@@ -38,6 +38,9 @@ public struct StorageConversion {
         public var bytes: UInt64
         /// Whether an interrupted conversion was taken up.
         public var wasResumed: Bool
+        /// Partitions whose records did not add up to the digest that the old folder kept: some were gone from its disk, or
+        /// came back. The new folder has the digest of what is there.
+        public var inconsistentPartitions = 0
     }
 
     private static let progressName = "storage_conversion"
@@ -67,71 +70,96 @@ public struct StorageConversion {
     /// - Parameters:
     ///   - nodeNames: the node's metadata that is there; the storage's own is known.
     ///   - report: called now and then, from this thread.
-    /// - Throws: `.inUse` while a node runs on either folder, `.foreign` when the new one holds something else, `.damaged` when a
-    ///   record fails verification (the cluster replaces it from other replicas: start the node, wait for a scrub), what the engines throw.
+    /// - Throws: `.inUse` while a node runs on either folder, `.foreign` when the new one holds something else or what either held
+    ///   is half set aside, `.unsupported` when the new engine keeps nothing on a disk, `.damaged` when a record fails
+    ///   verification (the cluster replaces it from other replicas: start the node, wait for a scrub) or when the new folder
+    ///   is not read back as it was written, what the engines throw.
     public func run(
         nodeNames: (any StorageBackend) throws(StorageError) -> [String], report: @escaping (Progress) -> Void
     ) throws(StorageError) -> Summary {
-        if try isAlmostFinished() {
-            let identity = try DataFolder.marker("\(source.path)/.kv/\(DataFolder.markerName)", disk).identity
-            try handOver(identity)
-            return Summary(records: 0, bytes: 0, wasResumed: true)
-        }
+        if try isHandedOver() { return Summary(records: 0, bytes: 0, wasResumed: true) }
         try source.settle(partitions, disk)
-        let folder = try DataFolder(path: source.path, backendType: source.type, disk: disk, newIdentity: 0)
+        let folder = try DataFolder(path: source.path, backendType: source.type, disk: disk, newIdentity: nil)
         defer { folder.release() }
         let old = try source.open(partitions)
         let result = Result { () throws(StorageError) in try convert(old, folder, nodeNames, report) }
         try old.close()
-        let summary = try result.get()
+        let (summary, lock) = try result.get()
+        defer { lock.release() }
         try handOver(folder.identity)
         return summary
     }
 
-    fileprivate static func checkpoint(of backend: any StorageBackend) throws(StorageError) -> StorageCheckpoint? {
-        guard let bytes = try backend.metadata(.node, StorageCheckpoint.name) else { return nil }
-        guard let checkpoint = bytes.withUnsafeBytes({ StorageCheckpoint($0) }) else {
-            throw StorageError(.damaged, "the checkpoint in the backend's metadata can't be read")
-        }
-        return checkpoint
-    }
-
+    /// Returns with the new folder's lock: nobody comes near it before it has its marker.
     private func convert(
         _ old: any StorageBackend, _ folder: DataFolder,
         _ nodeNames: (any StorageBackend) throws(StorageError) -> [String], _ report: @escaping (Progress) -> Void
-    ) throws(StorageError) -> Summary {
-        guard let checkpoint = try StorageConversion.checkpoint(of: old) else {
+    ) throws(StorageError) -> (Summary, any StorageLock) {
+        guard let checkpoint = try StorageOpening.checkpoint(of: old) else {
             throw StorageError(.foreign, "the folder was never used by a node, there is nothing to convert")
         }
-        let origin = "\(folder.identity) \(checkpoint.position) \(source.type) \(target.type) \(partitions)"
-        let lock = try DataFolder.beginConversion(into: target.path, origin: origin, disk)
-        defer { lock.release() }
-        let new = try target.open(partitions)
-        let result = Result { () throws(StorageError) -> Summary in
-            var copy = try ConversionCopy(
-                from: old, to: new, partitions: partitions, seed: checkpoint.seed, limits: limits,
-                progressName: StorageConversion.progressName, report: report)
-            try copy.records()
-            try copy.metadata(try nodeNames(old), checkpoint: checkpoint)
-            try copy.compare()
-            return copy.summary
+        let note = ConversionNote(
+            identity: folder.identity, position: checkpoint.position, sourceType: source.type, targetType: target.type,
+            partitions: partitions)
+        let lock = try DataFolder.beginConversion(into: target.path, note: note, disk)
+        do throws(StorageError) {
+            let new = try openTarget()
+            let result = Result { () throws(StorageError) -> Summary in
+                var copy = try ConversionCopy(
+                    from: old, to: new, partitions: partitions, seed: checkpoint.seed, limits: limits,
+                    progressName: StorageConversion.progressName, report: report)
+                try copy.records()
+                try copy.metadata(try nodeNames(old), checkpoint: checkpoint)
+                try copy.compare()
+                return copy.summary
+            }
+            try new.close()
+            let summary = try result.get()
+            try DataFolder.copyJournal(from: source.path, to: target.path, disk)
+            return (summary, lock)
+        } catch {
+            lock.release()
+            throw error
         }
-        try new.close()
-        let summary = try result.get()
-        try DataFolder.copyJournal(from: source.path, to: target.path, disk)
-        return summary
     }
 
-    /// Interrupted after the old folder was given up and before the new one was taken: nothing is left to copy.
-    private func isAlmostFinished() throws(StorageError) -> Bool {
-        guard let successor = try DataFolder.successor(of: source.path, disk) else { return false }
-        guard successor == target.path,
-            try disk.names(in: "\(target.path)/.kv").contains(DataFolder.convertingName)
-        else {
+    private func openTarget() throws(StorageError) -> any StorageBackend {
+        let new = try target.open(partitions)
+        guard new.capabilities.durable else {
+            try new.close()
+            // Nothing was written for it, and the folder may serve another engine.
+            try DataFolder.abandonConversion(into: target.path, disk)
             throw StorageError(
-                .foreign, "the data of this folder was converted already and lives on in \(successor)",
-                path: source.path)
+                .unsupported,
+                "the backend '\(target.type)' keeps nothing on the disk, so the data can't be given up for it; convert into "
+                    + "another one", path: target.path)
         }
+        return new
+    }
+
+    /// Finishes a conversion that was interrupted after the old folder was given up: nothing is left to copy. What is in
+    /// the new folder says what it is; what this call was told must agree.
+    private func isHandedOver() throws(StorageError) -> Bool {
+        guard let successor = try DataFolder.successor(of: source.path, disk) else { return false }
+        let converted = StorageError(
+            .foreign, "the data of this folder was converted already and lives on in \(successor)", path: source.path)
+        guard successor == target.path, try DataFolder.conversionNote(in: target.path, disk) != nil else {
+            throw converted
+        }
+        let lock = try disk.lock("\(target.path)/.kv/lock")
+        defer { lock.release() }
+        guard let note = try DataFolder.conversionNote(in: target.path, disk) else { throw converted }
+        let identity = try DataFolder.marker("\(source.path)/.kv/\(DataFolder.markerName)", disk).identity
+        let mine = ConversionNote(
+            identity: identity, position: note.position, sourceType: source.type, targetType: target.type,
+            partitions: partitions)
+        guard note == mine else {
+            throw StorageError(
+                .foreign,
+                "the interrupted conversion was one from the backend '\(note.sourceType)' into '\(note.targetType)'; finish it "
+                    + "with --to \(note.targetType):\(target.path)", path: target.path)
+        }
+        try handOver(identity)
         return true
     }
 
@@ -144,19 +172,28 @@ public struct StorageConversion {
 extension StorageConversion.Place {
     /// Brings everything that is in the journal into the engine, and stops as a node does.
     func settle(_ partitions: Int, _ disk: any StorageDisk) throws(StorageError) {
-        guard try DataFolder.occupant(of: path, disk) == type else {
+        // What is half set aside may have lost its marker already; it is refused below, where it is said what to do.
+        let isHalfSetAside = try DataFolder.isBeingSetAside(path, disk)
+        let occupant = try DataFolder.occupant(of: path, disk)
+        guard isHalfSetAside || occupant == type else {
             throw StorageError(
                 .foreign, "there is no data of a node with the backend '\(type)' in the folder",
                 path: path)
         }
-        let folder = try DataFolder(path: path, backendType: type, disk: disk, newIdentity: 0)
+        let folder = try DataFolder(path: path, backendType: type, disk: disk, newIdentity: nil)
         let backend = try open(partitions)
-        let seed = try StorageConversion.checkpoint(of: backend)?.seed ?? 0
         let storage: NodeStorage
-        do {
+        do throws(StorageError) {
+            guard backend.capabilities.durable else {
+                throw StorageError(
+                    .unsupported, "the backend '\(type)' keeps nothing on the disk: there is nothing to read",
+                    path: path)
+            }
+            let seed = try StorageOpening.checkpoint(of: backend)?.seed ?? 0
+            // The journal gets no entries, so no more room is taken for it than for its header.
             storage = try NodeStorage(
-                folder: folder, backend: backend, partitions: partitions, settings: NodeStorage.Settings(seed: seed),
-                driver: .threads, notify: { _ in })
+                folder: folder, backend: backend, partitions: partitions,
+                settings: NodeStorage.Settings(seed: seed, segmentBytes: 64 << 10), driver: .threads, notify: { _ in })
         } catch {
             try backend.close()
             throw error
@@ -166,12 +203,13 @@ extension StorageConversion.Place {
 
     /// Hands out every record of a stopped node's folder, tombstones included, partition by partition in order of keys, in
     /// pages of up to 1,000 records or 16 MiB. What is only in the journal is brought into the engine first.
-    /// - Throws: `.inUse` while a node runs on the folder, `.damaged` when a record fails verification, what the engine throws
-    ///   as a `StorageError`; what `body` throws.
+    /// - Throws: `.inUse` while a node runs on the folder, `.foreign` when it holds no such data or while that is half set
+    ///   aside, `.unsupported` for an engine that keeps nothing, `.damaged` when a record fails verification, what the
+    ///   engine throws as a `StorageError`; what `body` throws.
     public func records(_ partitions: Int, _ body: ([(key: Key, record: Record)]) throws -> Void) throws {
         let disk = SystemDisk()
         try settle(partitions, disk)
-        let folder = try DataFolder(path: path, backendType: type, disk: disk, newIdentity: 0)
+        let folder = try DataFolder(path: path, backendType: type, disk: disk, newIdentity: nil)
         defer { folder.release() }
         let backend = try open(partitions)
         let result = Result {

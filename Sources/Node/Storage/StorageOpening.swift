@@ -57,7 +57,8 @@ struct StorageOpening {
         return recovered
     }
 
-    private static func checkpoint(of backend: any StorageBackend) throws(StorageError) -> StorageCheckpoint? {
+    /// `nil` when the engine was never flushed to.
+    static func checkpoint(of backend: any StorageBackend) throws(StorageError) -> StorageCheckpoint? {
         guard let bytes = try backend.metadata(.node, StorageCheckpoint.name) else { return nil }
         guard let checkpoint = bytes.withUnsafeBytes({ StorageCheckpoint($0) }) else {
             throw StorageError(.damaged, "the checkpoint in the backend's metadata can't be read")

@@ -54,6 +54,13 @@ struct ConvertBackend: AsyncParsableCommand {
             summary.records == 0 && summary.wasResumed
                 ? "the interrupted conversion was finished" : "\(records) are in \(target.path), read back and compared"
         )
+        if summary.inconsistentPartitions > 0 {
+            let partitions =
+                summary.inconsistentPartitions == 1 ? "1 partition" : "\(summary.inconsistentPartitions) partitions"
+            Terminal.say(
+                "records of \(partitions) were gone from the old folder's disk, or came back: the node is compared with the "
+                    + "other replicas when it starts")
+        }
         Terminal.say(
             "now set \"backend\": {\"type\": \"\(target.type)\", \"path\": \"\(target.path)\"} in the configuration; "
                 + "\(source.path) is not needed any more and can't be opened again")
@@ -83,6 +90,12 @@ struct BackendPlace {
     /// The data folder of a node, by what it says of itself.
     static func existing(_ path: String) throws -> (place: BackendPlace, partitions: Int) {
         let path = withoutSlash(path)
+        guard try !DataFolder.isBeingSetAside(path) else {
+            throw CommandFailure(
+                .error,
+                "setting the data in \(path) aside was interrupted, it is in two parts; start the node under its new backend "
+                    + "once, which moves the rest, then use \(path)/.kv-old-...")
+        }
         guard let type = try DataFolder.occupant(of: path), let partitions = try FolderMarker.partitions(of: path)
         else {
             throw CommandFailure(.error, "\(path) is not the data folder of a node")
