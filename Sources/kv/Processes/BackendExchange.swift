@@ -14,17 +14,23 @@ struct BackendExchange {
     let configuration: NodeConfiguration
     let logger: Logger
 
-    /// Does nothing unless the folder holds another backend's data. Otherwise it first waits, without end, until the others
+    /// Does nothing unless the folder holds another backend's data, or is being set aside. Otherwise it first waits, without end, until the others
     /// can do without that data.
     /// - Throws: `StorageError` when the new engine can't be opened here, or the old data can't be moved.
     func prepare() async throws {
         let (path, type) = (configuration.backend.path, configuration.backend.type)
-        guard let old = try DataFolder.occupant(of: path), old != type else { return }
+        let old = try DataFolder.occupant(of: path)
+        // Half moved by a process that ended: whatever the type is now, opening the folder would move the rest.
+        let isInterrupted = try DataFolder.isBeingSetAside(path)
+        guard isInterrupted || (old != nil && old != type) else { return }
         logger.notice(
-            "the data folder holds data of another backend than the one configured",
-            metadata: ["kv.node": "\(configuration.name)", "found": "\(old)", "configured": "\(type)"])
+            "the data folder holds data of another backend than the one configured, or half of it is set aside",
+            metadata: [
+                "kv.node": "\(configuration.name)", "found": "\(old ?? "none")", "configured": "\(type)",
+                "half": "\(isInterrupted)",
+            ])
         try tryEngine()
-        try await awaitOthers(old)
+        try await awaitOthers()
         let aside = try DataFolder.setAside(path)
         logger.notice(
             "the old data is set aside, the node relearns it from the others; remove it when the cluster is healthy",
@@ -56,7 +62,7 @@ struct BackendExchange {
 
     /// Until nothing has spoken against it for so long that nothing is left of what the controller knew before: nodes that
     /// are restarted together must not take each other for up.
-    private func awaitOthers(_ old: String) async throws {
+    private func awaitOthers() async throws {
         let client = StoreClient(url: cluster.controller.advertise.description, timeout: .seconds(2))
         let proof = cluster.failAfter + cluster.heartbeat * 2
         var clearSince: ContinuousClock.Instant?
@@ -65,7 +71,7 @@ struct BackendExchange {
             let now = ContinuousClock.now
             if let reason = await obstacle(client) {
                 clearSince = nil
-                if reason != told { tell(old, reason) }
+                if reason != told { tell(reason) }
                 told = reason
             } else {
                 let since = clearSince ?? now
@@ -76,13 +82,13 @@ struct BackendExchange {
         }
     }
 
-    private func tell(_ old: String, _ reason: String) {
+    private func tell(_ reason: String) {
         logger.warning(
             """
             the node waits: it may give its old data up only while the other replicas are complete. Or set the type back, or \
             convert the data: kv backend convert
             """,
-            metadata: ["kv.node": "\(configuration.name)", "reason": "\(reason)", "old": "\(old)"])
+            metadata: ["kv.node": "\(configuration.name)", "reason": "\(reason)"])
     }
 
     /// Why the data is still needed here; `nil` when it isn't.
