@@ -143,7 +143,8 @@ class Client:
 
 
 def key_name(number):
-    return f"bench-{number:06d}"
+    """As `kv bench cluster` calls its records."""
+    return f"bench/{number:012d}"
 
 
 def random_value(count):
