@@ -84,3 +84,30 @@ def healing(backends):
             spread([found["bytes"] / found["reference_seconds"] / 1e6 for found in rounds], lambda value: f"{value:.0f}"),
             spread(shares, lambda value: f"{value:.2f}")])
     return summary, table(["", "MB/s", "records/s", "plain copy MB/s", "share of it"], rows)
+
+
+def scale(points):
+    rows = [[
+        point["what"], f"{point['value']:,}", f"{point['put']['per_second']:,.0f}", f"{point['put']['p99_ms']:.1f}",
+        f"{point['get']['per_second']:,.0f}", f"{point['get']['p99_ms']:.1f}", f"{point['put']['server_cpu_micros']:,.0f}",
+        f"{point['get']['server_cpu_micros']:,.0f}", f"{max(point['resident_bytes'].values()) / MEBI:.0f}"] for point in points]
+    return table(
+        ["", "", "puts/s", "p99 ms", "gets/s", "p99 ms", "server CPU us/put", "us/get", "own memory, MiB"], rows)
+
+
+def same_rate(results):
+    rows = []
+    for name, found in results.items():
+        for what, figures in found.items():
+            rows.append([
+                what.split()[0], f"{figures['rate']:,}", name, f"{figures['p50_ms']:.1f}", f"{figures['p99_ms']:.1f}",
+                f"{figures['never_sent']:,}"])
+    rows.sort(key=lambda row: (row[0], row[1], row[2]))
+    return table(["", "a second", "", "p50 ms", "p99 ms", "not sent in time"], rows)
+
+
+def overload(found):
+    grown = max(found["anon_after"][name] - found["anon_before"][name] for name in found["anon_after"])
+    return table(["peak", "asked", "done", "share", "refused with 503", "not sent", "afterwards", "memory grew by, MiB"], [[
+        f"{found['peak']:,.0f}", f"{found['asked']:,.0f}", f"{found['goodput']:,.0f}", f"{found['share']:.2f}",
+        f"{sum(found['refused'].values()):,}", f"{found['never_sent']:,}", f"{found['afterwards']:,.0f}", f"{grown / MEBI:.0f}"]])

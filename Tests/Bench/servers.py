@@ -261,16 +261,18 @@ class Store(Cluster):
         "a put is answered when 2 of 3 replicas have it in their journals, synced with fdatasync; "
         "a get asks the leader, which confirms with a majority that it still leads")
 
-    def __init__(self, executable, backend, folder):
+    def __init__(self, executable, backend, folder, nodes=4, partitions=64):
         super().__init__(folder)
         self.name = backend
-        ports = free_ports(9)
-        self.controller_port, self.ports, peers = ports[0], ports[1:5], ports[5:]
-        names = [f"worker{n}" for n in range(1, 5)]
+        ports = free_ports(1 + 2 * nodes)
+        self.controller_port, self.ports, peers = ports[0], ports[1:nodes + 1], ports[nodes + 1:]
+        names = [f"worker{n}" for n in range(1, nodes + 1)]
+        replicas = min(3, nodes)
         configuration = {
             "cluster": {
-                "name": "bench", "partitions": 64,
-                "replication": {"replicas": 3, "write_quorum": 2, "read_quorum": 2}},
+                "name": "bench", "partitions": partitions,
+                "replication": {
+                    "replicas": replicas, "write_quorum": replicas // 2 + 1, "read_quorum": replicas // 2 + 1}},
             "controller": {
                 "listen": f"127.0.0.1:{self.controller_port}",
                 "backend": {"type": backend, "path": os.path.join(folder, "controller")}},

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// `kv` as a client of a running cluster: results on standard output, exit codes for scripts.
@@ -17,12 +18,37 @@ import Testing
             try await state(cluster)
             try await usage(cluster)
 
+            try await load(cluster)
+
             let deleted = try await cluster.command("del", "greeting")
             #expect(deleted.status == 0)
             let absent = try await cluster.command("get", "greeting")
             #expect(absent.status == 3 && absent.output.isEmpty && !absent.errors.isEmpty)
             try await withoutQuorum(cluster)
         }
+    }
+
+    /// Every operation of the load generator is understood, and answered with what it checks.
+    private func load(_ cluster: Cluster) async throws {
+        let servers = cluster.servers().map { "127.0.0.1:\($0.port)" }
+        for mix in ["a", "d", "e", "f"] {
+            let file = "\(cluster.folder)/load.json"
+            let result = try await run(
+                Executable.path(),
+                ["bench", "cluster"] + servers + [
+                    "--mix", mix, "--records", "300", "--connections", "8", "--warm-up", "1", "--seconds", "1",
+                    "--check",
+                    "--json", file,
+                ], log: "\(cluster.folder)/command")
+            #expect(
+                result.status == 0 && !result.output.contains("operations failed"), "\(result.output)\(result.errors)")
+            let json = try JSON(Array(Data(contentsOf: URL(filePath: file))))
+            #expect((json["done"].integer ?? 0) > 0 && json["missing"].integer == 0, "\(result.output)")
+        }
+        let page = try await cluster.command("ls", "bench/")
+        #expect(page.output.split(separator: "\n").count >= 300)
+        let wrong = try await cluster.command("bench", "cluster", "nowhere", "--mix", "a")
+        #expect(wrong.status == 64 && wrong.errors.contains("host:port"), "\(wrong.errors)")
     }
 
     private func conditions(_ cluster: Cluster) async throws {

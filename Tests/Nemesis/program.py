@@ -17,10 +17,8 @@ def executable():
     """The path of `kv`: KV_EXECUTABLE, or built for release now."""
     path = os.environ.get("KV_EXECUTABLE")
     if path is None:
-        build = ["swift", "build", "--package-path", ROOT, "-c", "release", "--product", "kv"]
-        subprocess.run(build, check=True, stdout=sys.stderr)
-        folder = subprocess.run([*build, "--show-bin-path"], check=True, capture_output=True, text=True).stdout
-        path = os.path.join(folder.strip(), "kv")
+        subprocess.run(["make", "-C", ROOT, "build"], check=True, stdout=sys.stderr)
+        path = os.path.join(ROOT, ".build", "release", "kv")
     path = os.path.abspath(path)
     if not os.access(path, os.X_OK):
         raise OSError(f"{path} is not an executable")

@@ -17,13 +17,30 @@ struct OverlayKey: Hashable, Sendable {
         key.bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 
-    /// The first eight bytes as a number, zeros behind a shorter key: where two differ, they order the keys.
-    var prefix: UInt64 {
+    /// The eight bytes after the first `start` as a number, zeros behind a shorter key: among keys with the same beginning
+    /// they order those that they tell apart.
+    func number(from start: Int) -> UInt64 {
         key.bytes.withUnsafeBytes { bytes in
-            if bytes.count >= 8 { return UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)) }
-            var prefix: UInt64 = 0
-            for (index, byte) in bytes.enumerated() { prefix |= UInt64(byte) << UInt64(56 - 8 * index) }
-            return prefix
+            if bytes.count >= start + 8 {
+                return UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self))
+            }
+            var number: UInt64 = 0
+            for index in start..<max(start, bytes.count) {
+                number |= UInt64(bytes[index]) << UInt64(56 - 8 * (index - start))
+            }
+            return number
+        }
+    }
+
+    /// How many of the first `limit` bytes two keys have in common.
+    static func sharedLength(_ left: Key, _ right: Key, limit: Int) -> Int {
+        left.bytes.withUnsafeBytes { left in
+            right.bytes.withUnsafeBytes { right in
+                let limit = min(limit, left.count, right.count)
+                guard limit > 0, let leftBase = left.baseAddress, let rightBase = right.baseAddress else { return 0 }
+                if memcmp(leftBase, rightBase, limit) == 0 { return limit }
+                return (0..<limit).first { left[$0] != right[$0] } ?? limit
+            }
         }
     }
 
@@ -63,12 +80,16 @@ struct OverlayPartition: Sendable {
     var isWiped = false
     var isTouched = false
 
-    /// The entries in order of keys. Numbers are sorted, not references: counting those would cost more than comparing.
+    /// The entries in order of keys. Numbers are sorted, not references: counting those would cost more than comparing. They
+    /// are made of what follows the beginning that all keys share, as keys of one kind often do.
     func sorted() -> [(key: OverlayKey, value: OverlayEntry)] {
         let unordered = Array(entries)
-        var order = unordered.indices.map { (prefix: unordered[$0].key.prefix, index: $0) }
+        guard let first = unordered.first?.key.key else { return [] }
+        var shared = first.bytes.count
+        for entry in unordered { shared = OverlayKey.sharedLength(first, entry.key.key, limit: shared) }
+        var order = unordered.indices.map { (number: unordered[$0].key.number(from: shared), index: $0) }
         order.sort { left, right in
-            if left.prefix != right.prefix { return left.prefix < right.prefix }
+            if left.number != right.number { return left.number < right.number }
             return OverlayKey.compare(unordered[left.index].key.key, unordered[right.index].key.key) < 0
         }
         return order.map { unordered[$0.index] }
