@@ -11,6 +11,7 @@ SOURCES := Sources Tests Package.swift
 define RUN_TESTS
 swift test --skip-build --no-parallel --skip KVClusterTests
 swift test --skip-build --filter KVClusterTests
+KV_EXECUTABLE=.build/debug/kv Tests/Bench/smoke
 Tests/Nemesis/run --self-test
 KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 11 --seconds 30 --backend lmdb --links proxy
 KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 12 --seconds 60 --backend mixed --links direct
@@ -81,6 +82,10 @@ lint: ## Check the format and what each room imports
 .PHONY: bench
 bench: dependencies ## Measure a cluster on this machine
 	Tests/Bench/run
+
+.PHONY: bench-smoke
+bench-smoke: dependencies ## Fail when a put or a get has become much more expensive
+	Tests/Bench/smoke
 
 .PHONY: sim
 sim: ## Run simulated replica groups: make sim [SEEDS=0...4999] [JOBS=2] [PROFILE=swarm]
