@@ -54,7 +54,11 @@ up: build ## Run a whole cluster on this machine: make up [CONFIG=configs/mixed.
 
 .PHONY: plugins
 plugins: test-dependencies ## Build the example storage engines into .build/plugins: see docs/plugins.md
-	$(MAKE) $(PLUGINS)/libkv_page.so $(PLUGINS)/libkv_rocksdb.so
+	$(MAKE) $(PLUGINS)/libkv_tiny.so $(PLUGINS)/libkv_page.so $(PLUGINS)/libkv_rocksdb.so
+
+$(PLUGINS)/libkv_tiny.so: Sources/Backends/PluginExamples/tiny/kv_tiny.c $(PLUGIN_HEADER)
+	mkdir -p $(PLUGINS)
+	$(CC) $(PLUGIN_FLAGS) -o $@ $< -llmdb
 
 $(PLUGINS)/libkv_page.so: Sources/Backends/PluginExamples/page/kv_page.c $(PLUGIN_HEADER)
 	mkdir -p $(PLUGINS)

@@ -18,7 +18,7 @@ import Testing
         try data.write(to: URL(filePath: "\(folder.path)/page.log"))
     }
 
-    @Test("an engine is opened once", arguments: ["page", "rocksdb"])
+    @Test("an engine is opened once", arguments: ["tiny", "page", "rocksdb"])
     func inUse(name: String) throws {
         let engine = try engine(name)
         let folder = try TestFolder()
@@ -28,7 +28,7 @@ import Testing
         try engine.open(folder).close()
     }
 
-    @Test("an option that an engine does not have is refused", arguments: ["page", "rocksdb"])
+    @Test("an option that an engine does not have is refused", arguments: ["tiny", "page", "rocksdb"])
     func options(name: String) throws {
         let folder = try TestFolder()
         let error = #expect(throws: StorageError.self) {

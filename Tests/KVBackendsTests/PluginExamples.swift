@@ -8,9 +8,11 @@ enum PluginExamples {
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path
 
+    private static let names = ["tiny", "page", "rocksdb"]
+
     /// What kept the examples from being built; `nil` when they are there.
     static let failure: String? = {
-        let targets = ["page", "rocksdb"].map { ".build/plugins/libkv_\($0).so" }
+        let targets = names.map { ".build/plugins/libkv_\($0).so" }
         let result = run("make", ["--silent", "--directory", root] + targets)
         return result.isSuccess
             ? nil : "make \(targets.joined(separator: " ")) failed, see .ci/install-dependencies: \(result.text)"
@@ -18,7 +20,7 @@ enum PluginExamples {
 
     /// Empty when the examples can't be built, which a test reports. `KV_TEST_PLUGIN` is the path of another library.
     static let engines: [Engine] = {
-        var libraries = failure == nil ? ["page", "rocksdb"].map(path) : []
+        var libraries = failure == nil ? names.map(path) : []
         if let mine = ProcessInfo.processInfo.environment["KV_TEST_PLUGIN"] { libraries.append(mine) }
         return libraries.map(engine)
     }()
