@@ -94,7 +94,7 @@ let package = Package(
                 .target(name: "KVSQLiteBackend", condition: .when(traits: ["SQLite"])),
                 .target(name: "KVLMDBBackend", condition: .when(traits: ["LMDB"])),
             ]),
-        room("KVBackendBench", "Backends/Bench", ["KVProtocols"]),
+        room("KVBackendBench", "Backends/Bench", ["KVProtocols", "KVConformance"]),
         room(
             "KVBackendBaselines", "Backends/Baselines",
             [

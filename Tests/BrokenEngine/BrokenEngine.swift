@@ -11,6 +11,10 @@ public final class BrokenEngine: StorageBackend {
         case acknowledgesBeforeSync
         /// Doesn't sync the folder behind the new name.
         case renamesWithoutFolderSync
+        /// Takes the names that it finds for durable.
+        case opensWithoutSync
+        /// Lets nobody read while it waits for the disk.
+        case locksReadersOut
         /// Says where the log ends before it does.
         case commitsBeforeLog
         /// Takes a write that the disk had no space for as done.
@@ -45,7 +49,7 @@ public final class BrokenEngine: StorageBackend {
     }
 
     public let capabilities = BackendCapabilities(
-        atomicBatches: true, durable: true, nonBlockingReads: false, orderedScan: false)
+        atomicBatches: true, durable: true, orderedScan: false)
     private let fault: Fault
     private let partitions: Int
     private let path: String
@@ -131,7 +135,11 @@ public final class BrokenEngine: StorageBackend {
             guard !batch.isEmpty else { return }
             do throws(StorageError) {
                 let bytes = index.append(batch, at: log.end)
-                try log.commit(bytes)
+                if fault == .locksReadersOut {
+                    log = try state.withLock { _ throws(StorageError) in try log.committing(bytes) }
+                } else {
+                    try log.commit(bytes)
+                }
             } catch {
                 if error.code == .poisoned, fault != .forgetsPoison { state.withLock { $0.isPoisoned = true } }
                 throw error

@@ -24,7 +24,7 @@ struct LogFile: Sendable {
         do throws(StorageError) {
             end = try committedEnd()
             // Whoever reads what another process renamed needs it to stay.
-            if fault != .renamesWithoutFolderSync { try sync(folder) }
+            if fault != .renamesWithoutFolderSync, fault != .opensWithoutSync { try sync(folder) }
             var status = stat()
             guard fstat(descriptor, &status) == 0, Int(status.st_size) >= end || fault == .losesOldRecords else {
                 throw StorageError(.damaged, "the log was cut off; restore it", path: path)
@@ -111,6 +111,13 @@ struct LogFile: Sendable {
         if fault != .acknowledgesBeforeSync { try sync(descriptor) }
         if fault != .commitsBeforeLog { try replaceEnd(next) }
         end = next
+    }
+
+    /// The log behind a commit.
+    func committing(_ bytes: [UInt8]) throws(StorageError) -> LogFile {
+        var log = self
+        try log.commit(bytes)
+        return log
     }
 
     private func replaceEnd(_ end: Int) throws(StorageError) {

@@ -1,4 +1,5 @@
-// Runs engines for the conformance suite: those of the registry, and broken ones. By hand:
+// Runs engines for the conformance suite: those of the registry, broken ones, and that of docs/writing-a-backend.md, whose
+// file is a link to the one of the tests. By hand:
 //
 //     kv-conformance-worker TYPE FOLDER [TEXT IN NAMES OF CASES] [long] [OPTION=VALUE ...]
 //     kv-conformance-worker plugin /tmp "after a power cut" library=.build/plugins/libkv_page.so
@@ -8,7 +9,7 @@ import KVBrokenEngine
 import KVConformance
 import KVProtocols
 
-let factories = BackendRegistry.standard + BrokenEngine.factories
+let factories = BackendRegistry.standard + BrokenEngine.factories + [GuideBackend.factory]
 ConformanceWorker.runIfAsked(CommandLine.arguments, factories)
 var words: [String] = []
 var options: [String: OptionValue] = [:]

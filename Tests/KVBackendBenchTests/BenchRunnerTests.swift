@@ -95,6 +95,77 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
     }
 
+    @Test("a store that can't be made anew is closed once, and every folder removed")
+    func opensOnce() throws {
+        let folder = try TestFolder()
+        let counts = TargetCounts()
+        let once = BenchContender(name: "once", baseline: nil, summary: "opens once") { path throws(StorageError) in
+            guard counts.opened.add(1, ordering: .relaxed).oldValue == 0 else {
+                throw StorageError(.full, "there is no room")
+            }
+            return CountingTarget(try BenchRunnerTests.memory(path), counts)
+        }
+        #expect(try failure([once], folder)?.code == .full)
+        #expect(counts.closed.load(ordering: .relaxed) == 1)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+    }
+
+    @Test("a store that can't be opened leaves no folder")
+    func neverOpens() throws {
+        let folder = try TestFolder()
+        let never = BenchContender(name: "never", baseline: nil, summary: "") { _ throws(StorageError) in
+            throw StorageError(.full, "there is no room")
+        }
+        #expect(try failure([never], folder)?.code == .full)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+    }
+
+    @Test("every store is closed and every folder removed, although the first can't be closed")
+    func failsToClose() throws {
+        let folder = try TestFolder()
+        let counts = [TargetCounts(), TargetCounts()]
+        let contenders = ["first", "second"].enumerated().map { number, name in
+            BenchContender(name: name, baseline: nil, summary: "") { path throws(StorageError) in
+                counts[number].opened.add(1, ordering: .relaxed)
+                return CountingTarget(
+                    try BenchRunnerTests.memory(path), counts[number], failsAtClose: number == 0 ? 2 : nil)
+            }
+        }
+        #expect(try failure(contenders, folder)?.code == .io)
+        for count in counts { #expect(count.closed.load(ordering: .relaxed) == 2) }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+    }
+
+    private static func memory(_ path: String) throws(StorageError) -> any StorageBackend {
+        try BackendRegistry.factory(type: "memory").open(
+            BackendContext(path: path, partitions: BenchKeys.partitions))
+    }
+
+    /// What a comparison of one load ends with.
+    private func failure(_ contenders: [BenchContender], _ folder: TestFolder) throws -> StorageError? {
+        var plan = BenchRunnerTests.tinyPlan
+        (plan.mixes, plan.sizes, plan.writers, plan.rounds) = ([.load], [10], [1], 1)
+        let runner = try BenchRunner(plan, contenders, folder: folder.path)
+        return #expect(throws: StorageError.self) { try runner.run() }
+    }
+
+    @Test("the baseline of the file engine needs few descriptors for a long batch")
+    func descriptors() async {
+        await #expect(processExitsWith: .success) {
+            var limit = rlimit(rlim_cur: 128, rlim_max: 128)
+            try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+            let folder = try TestFolder()
+            let target = try #require(Baselines.of(engine: "file").first).open(folder.path)
+            let keys = BenchKeys(count: 300)
+            try target.apply(
+                keys.keys.indices.map { index in
+                    let record = Record(key: keys.keys[index], version: .zero, value: [1])
+                    return .put(keys.partitions[index], keys.keys[index], record)
+                })
+            try target.close()
+        }
+    }
+
     @Test("plans outside their limits are refused")
     func limits() throws {
         let contenders = try BenchRunnerTests.contenders("file")
@@ -111,6 +182,33 @@ import Testing
         #expect(throws: StorageError.self) { try BenchRunner(BenchPlan(), contenders + contenders, folder: "/tmp") }
         #expect(throws: StorageError.self) {
             try BenchRunner(BenchPlan(), contenders, folder: "/nonexistent").run()
+        }
+    }
+}
+
+private final class TargetCounts: Sendable {
+    let opened = Atomic<Int>(0)
+    let closed = Atomic<Int>(0)
+}
+
+private final class CountingTarget: BenchTarget {
+    private let backend: any StorageBackend
+    private let counts: TargetCounts
+    private let failsAtClose: Int?
+
+    init(_ backend: any StorageBackend, _ counts: TargetCounts, failsAtClose: Int? = nil) {
+        self.backend = backend
+        self.counts = counts
+        self.failsAtClose = failsAtClose
+    }
+
+    func apply(_ batch: [StorageOperation]) throws(StorageError) { try backend.apply(batch) }
+    func reader() throws(StorageError) -> any BenchReader { LossyReader(backend) }
+    func prepareScans() throws(StorageError) {}
+
+    func close() throws(StorageError) {
+        if counts.closed.add(1, ordering: .relaxed).newValue == failsAtClose {
+            throw StorageError(.io, "it can't be closed")
         }
     }
 }

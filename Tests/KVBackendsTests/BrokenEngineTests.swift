@@ -17,6 +17,7 @@ import Testing
     /// The case that is there for each fault.
     private static let cases: [(BrokenEngine.Fault, String)] = [
         (.acknowledgesBeforeSync, "after a power cut"), (.renamesWithoutFolderSync, "after a power cut"),
+        (.opensWithoutSync, "what a killed process left"), (.locksReadersOut, "reads go on while"),
         (.commitsBeforeLog, "after a power cut"), (.ignoresFull, "no space for a single call"),
         (.ignoresFailedSync, "after a failed sync"), (.forgetsPoison, "after a failed sync"),
         (.servesWithoutChecksum, "a record damaged on the disk"), (.servesWithoutChecksum, "two stored values"),

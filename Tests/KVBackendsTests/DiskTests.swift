@@ -61,6 +61,37 @@ private final class SmallDisk {
         try backend.close()
     }
 
+    #if SQLite
+    @Test(
+        "sqlite is not opened on a full disk while its log has what the database lacks",
+        .enabled(if: SmallDisk.isAvailable, "needs root and tmpfs"), arguments: [0, 256])
+    func fullDiskWithLog(spareKilobytes: Int) throws {
+        let disk = try #require(try SmallDisk(megabytes: 12))
+        let engine = try #require(Engine.named("sqlite"))
+        let first = try TestFolder()
+        let backend = try engine.open(first)
+        let value = [UInt8](repeating: 0x5A, count: 64 << 10)
+        let keys = try (0..<20).map { try Key("key-\($0)") }
+        for key in keys { try backend.put(key, value) }
+        // What a killed process leaves.
+        let store = try TestFolder(in: disk.folder.path)
+        for file in first.files where !file.hasSuffix("-shm") {
+            try FileManager.default.copyItem(
+                atPath: file, toPath: "\(store.path)/\((file as NSString).lastPathComponent)")
+        }
+        try backend.close()
+        let filler = "\(disk.folder.path)/filler"
+        _ = output(of: "/bin/dd", ["if=/dev/zero", "of=\(filler)", "bs=4k"])
+        #expect(output(of: "/usr/bin/truncate", ["-s", "-\(spareKilobytes)K", filler]) != nil)
+        let error = #expect(throws: StorageError.self) { _ = try engine.open(store) }
+        #expect(error?.code == .full, "\(String(describing: error))")
+        try FileManager.default.removeItem(atPath: filler)
+        let again = try engine.open(store)
+        for key in keys { #expect(try again.value(key) == value) }
+        try again.close()
+    }
+    #endif
+
     @Test(
         "a folder that can't be written is refused with its name",
         .enabled(if: SmallDisk.isAvailable, "needs root and tmpfs"), arguments: Engine.durable)

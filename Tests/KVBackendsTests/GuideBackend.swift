@@ -21,7 +21,7 @@ final class GuideBackend: StorageBackend {
     }
 
     let capabilities = BackendCapabilities(
-        atomicBatches: true, durable: true, nonBlockingReads: false, orderedScan: false)
+        atomicBatches: true, durable: true, orderedScan: false)
     private let folder: GuideFolder
     private let partitions: Int
     private let maximumFiles: Int
@@ -32,6 +32,8 @@ final class GuideBackend: StorageBackend {
         partitions = context.partitions
         maximumFiles = Int(clamping: context.options["files"]?.integer ?? 100)
         guard maximumFiles > 0 else { throw StorageError(.invalid, "the option files must be 1 or more") }
+        // A process that was killed may have renamed a file and not come to this.
+        try folder.sync()
         var loaded = State()
         loaded.files = try folder.numbers()
         for number in loaded.files {
@@ -89,42 +91,53 @@ final class GuideBackend: StorageBackend {
         for operation in batch {
             try operation.validate(partitions: partitions, maximumValueLength: capabilities.maximumValueLength)
         }
-        try withOpen { (state) throws(StorageError) in
-            guard !batch.isEmpty else { return }
-            let number = (state.files.last ?? 0) + 1
-            try write(number, batch.map(GuideChange.init), &state)
-            for change in batch.map(GuideChange.init) { GuideBackend.apply(change, to: &state) }
+        let files = try withOpen { $0.files }
+        guard !batch.isEmpty else { return }
+        let changes = batch.map(GuideChange.init)
+        let number = (files.last ?? 0) + 1
+        try write(number, changes)
+        try withOpen { state in
+            for change in changes { GuideBackend.apply(change, to: &state) }
             state.files.append(number)
-            if state.files.count > maximumFiles { try compact(&state) }
         }
+        if files.count + 1 > maximumFiles { try compact() }
     }
 
     /// - Throws: `.full` when nothing was changed, `.poisoned` when nobody knows.
-    private func write(_ number: Int, _ changes: [GuideChange], _ state: inout State) throws(StorageError) {
+    private func write(_ number: Int, _ changes: [GuideChange]) throws(StorageError) {
         do {
-            try folder.write(number, changes.flatMap(\.bytes))
+            try folder.write(number, (changes + [.end]).flatMap(\.bytes))
         } catch {
-            if error.code == .poisoned { state.isPoisoned = true }
+            if error.code == .poisoned { state.withLock { $0.isPoisoned = true } }
             throw error
         }
     }
 
     /// Replaces all files by one. It begins with `.clear`, so older files that a crash leaves do no harm.
-    private func compact(_ state: inout State) throws(StorageError) {
+    private func compact() throws(StorageError) {
+        let old = try withOpen { $0 }
         var changes: [GuideChange] = [.clear]
-        for (partition, records) in state.records {
+        for (partition, records) in old.records {
             changes += records.map { .put(partition, $0.key, $0.value) }
         }
-        for (scope, values) in state.metadata { changes += values.map { .metadata(scope, $0.key, $0.value) } }
-        let number = (state.files.last ?? 0) + 1
+        for (scope, values) in old.metadata { changes += values.map { .metadata(scope, $0.key, $0.value) } }
+        let number = (old.files.last ?? 0) + 1
         do {
-            try write(number, changes, &state)
+            try write(number, changes)
         } catch  where error.code == .full {
             // The batch is stored; there will be room for this another time.
             return
         }
-        try folder.remove(state.files)
-        state.files = [number]
+        // Before anything else can fail: the next batch must not take the same number.
+        try withOpen { $0.files = [number] }
+        do {
+            try folder.remove(old.files)
+        } catch {
+            // Nobody knows which are left. Whoever opens the folder again looks.
+            state.withLock { $0.isPoisoned = true }
+            throw StorageError(
+                .poisoned, "old files can't be removed; restart the process", cause: "\(error)", path: folder.path)
+        }
     }
 
     private static func apply(_ change: GuideChange, to state: inout State) {
@@ -138,6 +151,7 @@ final class GuideBackend: StorageBackend {
         case .clear:
             state.records = [:]
             state.metadata = [:]
+        case .end: break
         }
     }
 
@@ -181,6 +195,8 @@ enum GuideChange {
     case wipe(PartitionID)
     /// Everything before is gone.
     case clear
+    /// The last one of each file: a file that was cut off lacks it.
+    case end
 
     init(_ operation: StorageOperation) {
         self =
@@ -208,6 +224,7 @@ enum GuideChange {
             value = content?.bytes ?? []
         case .wipe(let partition): head = GuideChange.head(4, UInt32(partition.rawValue), [])
         case .clear: head = GuideChange.head(5, 0, [])
+        case .end: head = GuideChange.head(6, 0, [])
         }
         return GuideChange.word(UInt32(head.count)) + GuideChange.word(UInt32(value.count))
             + GuideChange.word(CRC32C.checksum(head)) + head + value
@@ -239,6 +256,7 @@ enum GuideChange {
             changes.append(try GuideChange(head, value: Array(rest.dropFirst(length).prefix(valueLength))))
             rest = rest.dropFirst(length + valueLength)
         }
+        guard case .end? = changes.last else { throw damaged }
         return changes
     }
 
@@ -260,6 +278,7 @@ enum GuideChange {
             self = .metadata(scope, String(decoding: name, as: UTF8.self), GuideValue(bytes: value, checksum: checksum))
         case 4: self = .wipe(partition)
         case 5: self = .clear
+        case 6: self = .end
         default: throw GuideChange.damaged
         }
     }
@@ -327,9 +346,9 @@ struct GuideFolder: Sendable {
         try sync()
     }
 
-    private func sync() throws(StorageError) {
+    func sync() throws(StorageError) {
         let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        defer { Foundation.close(folder) }
+        defer { if folder >= 0 { Foundation.close(folder) } }
         guard folder >= 0, fsync(folder) == 0 else { throw GuideFolder.unsynced(path) }
     }
 

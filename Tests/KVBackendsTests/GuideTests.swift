@@ -31,7 +31,15 @@ import Testing
 
     @Test("the engine of the guide passes", arguments: ConformanceSuite.cases)
     func conformance(test: ConformanceCase) throws {
-        try ConformanceSuite(GuideBackend.factory).run(test)
+        let worker = try #require(ConformanceWorker.forTests, "the worker was not built")
+        // So few files that batches of every case replace them by one.
+        let suite = ConformanceSuite(GuideBackend.factory, options: ["files": .integer(3)], worker: worker)
+        let outcome = try suite.run(test)
+        if case .skipped(let why) = outcome, why.contains("ptrace") {
+            withKnownIssue("a container may forbid tracing", isIntermittent: true) { Issue.record("\(why)") }
+        } else if test.need != .time {
+            #expect(outcome == .passed)
+        }
     }
 
     @Test("its files are replaced by one now and then, and nothing is lost")

@@ -41,6 +41,24 @@ import Testing
         #expect(try reopened.value(Key("3-99"))?.count == 8000)
     }
 
+    @Test("an empty data.mdb is damage, not a new store")
+    func emptyFile() throws {
+        let folder = try TestFolder()
+        let file = "\(folder.path)/data.mdb"
+        #expect(FileManager.default.createFile(atPath: file, contents: nil))
+        #expect(code { _ = try open(folder) } == .damaged)
+        #expect(try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int == 0)
+    }
+
+    @Test("a link to a data.mdb that is gone is an error, and not replaced")
+    func danglingLink() throws {
+        let folder = try TestFolder()
+        let file = "\(folder.path)/data.mdb"
+        try FileManager.default.createSymbolicLink(atPath: file, withDestinationPath: "\(folder.path)/gone/data.mdb")
+        #expect(code { _ = try open(folder) } == .io)
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: file) == "\(folder.path)/gone/data.mdb")
+    }
+
     @Test("a folder is opened once per process")
     func inUse() throws {
         let folder = try TestFolder()

@@ -41,6 +41,24 @@ import Testing
         #expect(folder.files.map { ($0 as NSString).lastPathComponent } == ["kv.sqlite3"])
     }
 
+    @Test("what an earlier process left in its log is in the database before anything is read")
+    func movesLog() throws {
+        let folder = try TestFolder()
+        let backend = try open(folder)
+        try backend.put(Key("key"), [1])
+        // The files as they are now are those that a killed process leaves; its log may be on no disk.
+        let copy = try TestFolder()
+        for file in folder.files where !file.hasSuffix("-shm") {
+            try FileManager.default.copyItem(
+                atPath: file, toPath: "\(copy.path)/\((file as NSString).lastPathComponent)")
+        }
+        try backend.close()
+        let again = try open(copy)
+        #expect(try again.statistics().details.contains { $0.name == "log_bytes" && $0.value == 0 })
+        #expect(try again.value(Key("key")) == [1])
+        try again.close()
+    }
+
     @Test("a database of another program is refused")
     func foreign() throws {
         let folder = try TestFolder()

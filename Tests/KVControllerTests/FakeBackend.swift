@@ -14,7 +14,7 @@ final class FakeBackend: StorageBackend {
     private let content = Mutex(Content())
 
     var capabilities: BackendCapabilities {
-        BackendCapabilities(atomicBatches: false, durable: true, nonBlockingReads: true, orderedScan: true)
+        BackendCapabilities(atomicBatches: false, durable: true, orderedScan: true)
     }
 
     var batches: Int { content.withLock { $0.batches } }

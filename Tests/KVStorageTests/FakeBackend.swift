@@ -41,7 +41,7 @@ final class FakeBackend: StorageBackend {
     init(atomic: Bool = true, durable: Bool = true, unordered: Bool = false, pageLimit: Int = 5) {
         isUnordered = unordered
         capabilities = BackendCapabilities(
-            atomicBatches: atomic, durable: durable, nonBlockingReads: true, orderedScan: true)
+            atomicBatches: atomic, durable: durable, orderedScan: true)
         self.pageLimit = pageLimit
     }
 

@@ -35,10 +35,14 @@ final class RawFilesReader: BenchReader {
 
     func record(_ partition: PartitionID, _ key: Key) throws(StorageError) -> Record? {
         try open(key) { file, header throws(StorageError) in
-            var value = [UInt8](repeating: 0, count: header.valueLength)
-            let count = try fill(&value, header.valueLength, from: file)
+            var count = 0
+            let value = [UInt8](unsafeUninitializedCapacity: header.valueLength) { buffer, filled in
+                count = readBytes(file, buffer.baseAddress, header.valueLength)
+                filled = max(0, count)
+            }
+            try RawFiles.check(count, "read", folder)
             let record = header.record(value: value)
-            guard count == value.count, record.isIntact(for: key) else {
+            guard count == header.valueLength, record.isIntact(for: key) else {
                 throw StorageError(.damaged, "a baseline read a damaged record", path: folder)
             }
             return record

@@ -149,8 +149,8 @@ private final class RawLMDBReader: BenchReader {
     }
 
     private func checked(_ stored: UnsafeRawBufferPointer, of key: Key) throws(StorageError) -> Record {
-        let value = Array(UnsafeRawBufferPointer(rebasing: stored[RecordHeader.length...]))
-        guard let record = RecordHeader(stored)?.record(value: value), record.isIntact(for: key) else {
+        let value = UnsafeRawBufferPointer(rebasing: stored[RecordHeader.length...])
+        guard let record = RecordHeader(stored)?.verifiedRecord(of: key, value: value) else {
             throw StorageError(.damaged, "a baseline read a damaged record", path: folder)
         }
         return record

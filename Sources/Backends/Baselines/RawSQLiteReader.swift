@@ -78,10 +78,12 @@ final class RawSQLiteReader: BenchReader {
         let version = Version(
             ballot: Ballot(counter: number(0), node: NodeID(UInt32(truncatingIfNeeded: number(1)))), sequence: number(2)
         )
-        let record = Record(
-            version: version, value: sqlite3_column_type(statement, 5) == SQLITE_NULL ? nil : Array(blob(statement, 5)),
-            expiresAt: number(3), checksum: UInt32(truncatingIfNeeded: number(4)))
-        guard record.isIntact(for: key) else {
+        let isTombstone = sqlite3_column_type(statement, 5) == SQLITE_NULL
+        let header = RecordHeader(
+            Record(
+                version: version, value: isTombstone ? nil : [], expiresAt: number(3),
+                checksum: UInt32(truncatingIfNeeded: number(4))))
+        guard let record = header.verifiedRecord(of: key, value: blob(statement, 5)) else {
             throw StorageError(.damaged, "a baseline read a damaged record", path: file)
         }
         return record

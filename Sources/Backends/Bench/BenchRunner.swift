@@ -67,6 +67,7 @@ package struct BenchRunner: Sendable {
         _ keys: BenchKeys, size: Int, round: Int, _ body: ([BenchStore]) throws(StorageError) -> Void
     ) throws(StorageError) {
         var stores: [BenchStore] = []
+        var failure: StorageError?
         let first = round % contenders.count
         do throws(StorageError) {
             for contender in contenders[first...] + contenders[..<first] {
@@ -74,10 +75,12 @@ package struct BenchRunner: Sendable {
             }
             try body(stores)
         } catch {
-            // The first error is the one to report; what can be removed is.
-            for store in stores { do throws(StorageError) { try store.discard() } catch {} }
-            throw error
+            failure = error
         }
-        for store in stores { try store.discard() }
+        // The first error is the one to report; what can be removed is.
+        for store in stores {
+            do throws(StorageError) { try store.discard() } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
     }
 }

@@ -6,6 +6,8 @@ final class BenchStore {
     private let parent: String
     private let size: Int
     private var folder: BenchFolder
+    private var hasFolder = true
+    private var isOpen = true
     private(set) var target: any BenchTarget
     var workload: BenchWorkload
 
@@ -13,8 +15,15 @@ final class BenchStore {
         self.contender = contender
         self.parent = parent
         self.size = size
-        folder = try BenchFolder(in: parent, name: contender.name)
-        target = try contender.open(folder.path)
+        let folder = try BenchFolder(in: parent, name: contender.name)
+        do throws(StorageError) {
+            target = try contender.open(folder.path)
+        } catch {
+            // The first error is the one to report.
+            do throws(StorageError) { try folder.remove() } catch {}
+            throw error
+        }
+        self.folder = folder
         workload = BenchWorkload(keys: keys, size: size)
     }
 
@@ -22,7 +31,9 @@ final class BenchStore {
     func startAnew() throws(StorageError) {
         try discard()
         folder = try BenchFolder(in: parent, name: contender.name)
+        hasFolder = true
         target = try contender.open(folder.path)
+        isOpen = true
         workload = BenchWorkload(keys: workload.keys, size: size)
     }
 
@@ -36,9 +47,19 @@ final class BenchStore {
         }
     }
 
+    /// Closes what is open and removes the folder if there is one, the second also when the first fails.
     func discard() throws(StorageError) {
-        try target.close()
-        try folder.remove()
+        var failure: StorageError?
+        if isOpen {
+            // A target is closed once, whatever comes of it: raw calls would free their handles twice.
+            isOpen = false
+            do throws(StorageError) { try target.close() } catch { failure = error }
+        }
+        if hasFolder {
+            hasFolder = false
+            do throws(StorageError) { try folder.remove() } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
     }
 
     /// Measures one cell, and looks afterwards whether the store holds what it was told.

@@ -14,7 +14,7 @@
  * with its texts, and the store lives on: the table as long as the process, the store until close or destroy.
  *
  * THREADS. open is called by one thread. read, scan and statistics are called by any number of threads at once, also
- * while apply runs. apply, close and destroy are never called concurrently with each other, and close and destroy not
+ * while apply runs, and don't wait for the disk while apply does. apply, close and destroy are never called concurrently with each other, and close and destroy not
  * with anything of the same store; after them there is no further call. One process may have several stores open, in
  * different folders. A callback (sink, visit) is called by the thread that made the call, before the call returns; it
  * calls nothing of the engine.
@@ -24,6 +24,7 @@
  *
  * DURABILITY. When apply returns KV_OK the batch survives a power cut. After a crash the store holds all batches for
  * which apply returned KV_OK, and of the one that was in progress a prefix; with KV_ATOMIC_BATCHES all or nothing.
+ * What an open store gives out survives a power cut, too: see open.
  *
  * ERRORS. A function returns KV_OK or another KV_ code, and then says in the kv_error what happened and what to do.
  * Nothing is thrown or longjmped out of the engine; it does not end the process, change its signals, its working
@@ -95,8 +96,7 @@ enum {
     KV_ATOMIC_BATCHES = 1 << 0,
     /* What apply was given survives the process. Without it nodes refuse the engine unless told otherwise. */
     KV_DURABLE = 1 << 1,
-    /* read takes microseconds and does not wait for apply: the host may call it on its main thread. */
-    KV_NON_BLOCKING_READS = 1 << 2,
+    /* 1 << 2 is reserved. */
     /* scan costs what it visits, not what the partition holds. */
     KV_ORDERED_SCAN = 1 << 3
 };
@@ -201,7 +201,10 @@ typedef struct kv_backend_table {
     uint64_t maximum_value_length;
 
     /* Opens the store, or creates it when there is none, which is durable when this returns. Options that the engine
-     * does not have are KV_INVALID. On KV_OK *store is the new store; on anything else nothing stays open. */
+     * does not have are KV_INVALID. On KV_OK *store is the new store; on anything else nothing stays open.
+     * A process that was killed before a sync leaves what the next one sees and no disk has. The host forgets its own copy of
+     * what it is given from then on: so what was found is synced, or written again, before this returns, names of files as
+     * well, and before anything is removed that it replaces. */
     int32_t (*open)(const kv_open *request, kv_store **store, kv_error *error);
 
     /* Calls sink once with the value of key, and not at all when there is none, which is KV_OK too. The first max_bytes

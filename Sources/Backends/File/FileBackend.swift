@@ -21,7 +21,7 @@ public final class FileBackend: StorageBackend {
     /// beginning only where the file system keeps the order of new names also between folders (ext4, XFS); elsewhere it
     /// may leave any part.
     public let capabilities = BackendCapabilities(
-        atomicBatches: false, durable: true, nonBlockingReads: false, orderedScan: true,
+        atomicBatches: false, durable: true, orderedScan: true,
         maximumValueLength: FileFolders.longestValue)
 
     /// A page of a scan ends after this many bytes of values.

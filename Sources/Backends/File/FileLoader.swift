@@ -16,9 +16,15 @@ struct FileLoader {
         indexes = [KeyIndex](repeating: KeyIndex(), count: partitions)
         try sweep()
         try probe()
+        // What is visible now may have been renamed by a process that ended before it synced, and what it replaces goes away
+        // next.
+        try sync()
         try list()
         try finishWipes()
-        // What is visible now may have been renamed by a process that ended before it synced.
+        try sync()
+    }
+
+    private func sync() throws(StorageError) {
         for folder in [folders.values, folders.tombstones, folders.metadata] {
             let code = folder.sync()
             guard code == 0 else { throw .system(code, "the folder can't be synced", path: folder.path) }

@@ -24,7 +24,7 @@ public final class LMDBBackend: StorageBackend {
 
     /// Constant: atomic batches, reads in microseconds, scans in O(limit).
     public let capabilities = BackendCapabilities(
-        atomicBatches: true, durable: true, nonBlockingReads: true, orderedScan: true)
+        atomicBatches: true, durable: true, orderedScan: true)
 
     private static let smallestMap = 64 << 10
     /// A page of a scan ends after this many bytes of values, so that read transactions stay short.

@@ -15,7 +15,13 @@ extension LMDBEnvironment {
     /// them into the file in place, and never open it again when a power cut or a full disk left a part of them.
     static func createIfMissing(_ path: String, mapSize: Int) throws(LMDBError) {
         var status = stat()
-        if stat("\(path)/data.mdb", &status) == 0, status.st_size > 0 { return }
+        if lstat("\(path)/data.mdb", &status) == 0 {
+            // A link that leads nowhere is no reason to begin anew, nor is an empty file: an unfinished one has another name.
+            guard stat("\(path)/data.mdb", &status) == 0 else { throw LMDBError(code: errno) }
+            guard status.st_size > 0 else { throw .cutOff }
+            return
+        }
+        guard errno == ENOENT else { throw LMDBError(code: errno) }
         let file = "\(path)/\(newFileName)"
         guard unlink(file) == 0 || errno == ENOENT else { throw LMDBError(code: errno) }
         do throws(LMDBError) {

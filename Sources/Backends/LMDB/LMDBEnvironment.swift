@@ -72,6 +72,8 @@ final class LMDBEnvironment: @unchecked Sendable {
             // its object instead of to a thread, so that a pool can hold it.
             try LMDBError.check(mdb_env_open(handle, path, UInt32(MDB_NOTLS), 0o600))
             try LMDBFolder.sync(path)
+            // A process that was killed amid a commit may leave a root that is seen and on no disk yet.
+            try LMDBError.check(mdb_env_sync(handle, 1))
             // Before anything but the two meta pages is looked at.
             guard try missingBytes(handle) == 0 else { throw LMDBError.cutOff }
             // Slots of readers that died keep old pages from being reused, and the file growing.

@@ -16,7 +16,7 @@ public final class MemoryBackend: StorageBackend {
 
     /// Constant: not durable, everything else at its best.
     public let capabilities = BackendCapabilities(
-        atomicBatches: true, durable: false, nonBlockingReads: true, orderedScan: true)
+        atomicBatches: true, durable: false, orderedScan: true)
 
     private let partitions: Int
     private let content: Mutex<Content>

@@ -146,9 +146,8 @@ public final class PluginBackend: StorageBackend {
 
     /// See `StorageBackend.apply`. Copies the batch once. A failure that the interface does not call harmless poisons.
     public func apply(_ batch: [StorageOperation]) throws(StorageError) {
-        for operation in batch {
-            try operation.validate(partitions: partitions, maximumValueLength: capabilities.maximumValueLength)
-        }
+        try StorageOperation.validate(
+            batch, partitions: partitions, maximumValueLength: capabilities.maximumValueLength)
         guard !batch.isEmpty else { return try store.requireOpen() }
         let converted = PluginBatch(batch)
         try writing.withLock { _ throws(StorageError) in

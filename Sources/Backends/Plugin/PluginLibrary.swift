@@ -14,7 +14,6 @@ struct PluginLibrary: Sendable {
     let name: String
     /// The engine's own name, 1 to 32 bytes of `a-z0-9_`.
     let type: String
-    let summary: String
     let capabilities: BackendCapabilities
     let functions: Functions
 
@@ -87,10 +86,9 @@ struct PluginLibrary: Sendable {
         self.name = name
         self.type = type
         self.functions = functions
-        summary = PluginText.bounded(table.summary, 200) ?? ""
         capabilities = BackendCapabilities(
             atomicBatches: has(Int(KV_ATOMIC_BATCHES)), durable: has(Int(KV_DURABLE)),
-            nonBlockingReads: has(Int(KV_NON_BLOCKING_READS)), orderedScan: has(Int(KV_ORDERED_SCAN)),
+            orderedScan: has(Int(KV_ORDERED_SCAN)),
             // The header of a record is part of what the engine takes for the value.
             maximumValueLength: Int(min(longest - UInt64(RecordHeader.length), UInt64(64 << 20))))
     }
@@ -137,13 +135,21 @@ struct PluginLibrary: Sendable {
         guard version == host else {
             throw unusable(name, "it offers version \(version) of the interface; this program has \(host)")
         }
-        let size = raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
-        let wanted = MemoryLayout<kv_backend_table>.size
-        guard size >= wanted else {
-            throw unusable(name, "its table has \(size) bytes; version \(host) has \(wanted)")
+        let size = Int(raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+        guard size >= sizeOfVersion1 else {
+            throw unusable(name, "its table has \(size) bytes; version \(host) has \(sizeOfVersion1)")
         }
-        return raw.loadUnaligned(as: kv_backend_table.self)
+        // Zeroes for what was added since the library was built.
+        var table = kv_backend_table()
+        withUnsafeMutableBytes(of: &table) { target in
+            target.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: min(size, target.count)))
+        }
+        return table
     }
+
+    /// Four numbers, two texts and seven functions. What is added to the table later is behind these, and no library of this
+    /// version needs it.
+    private static let sizeOfVersion1 = 24 + 9 * MemoryLayout<UnsafeRawPointer>.size
 
     private static func unusable(_ name: String, _ what: String, cause: String = "") -> StorageError {
         StorageError(

@@ -33,8 +33,7 @@ enum PluginRecord {
 
         /// The verified record; `nil` when it fails. One copy of the value.
         func record(of key: Key) -> Record? {
-            let record = header.record(value: Array(value))
-            return record.isIntact(for: key) ? record : nil
+            header.verifiedRecord(of: key, value: value)
         }
     }
 

@@ -21,9 +21,9 @@ public final class SQLiteBackend: StorageBackend {
         try SQLiteBackend(context)
     }
 
-    /// Constant: atomic batches, scans in O(limit); reads take file locks, so they are not called non-blocking.
+    /// Constant: atomic batches, scans in O(limit).
     public let capabilities = BackendCapabilities(
-        atomicBatches: true, durable: true, nonBlockingReads: false, orderedScan: true)
+        atomicBatches: true, durable: true, orderedScan: true)
 
     /// A page of a scan ends after this many bytes of values, so that read transactions stay short.
     private static let pageBytes = 16 << 20
@@ -60,8 +60,12 @@ public final class SQLiteBackend: StorageBackend {
         try writer.withLock { writer throws(StorageError) in
             guard let writer else { return }
             try SQLiteSchema.prepare(writer.connection, path: file)
+            do throws(SQLiteError) {
+                try writer.moveLog()
+            } catch {
+                throw error.storageError("the log can't be moved into the database", path: file)
+            }
             try SQLiteFiles.sync(path)
-            try SQLiteSchema.tryWriting(writer.connection, path: file)
         }
         for reader in readers {
             do throws(SQLiteError) {

@@ -14,10 +14,13 @@ struct SQLiteError: Error {
 
     var primaryCode: Int32 { code & 0xFF }
 
+    /// `SQLITE_IOERR_SHMSIZE`, a macro that Swift can't import: the index beside the log can't grow, for want of space.
+    private static let noSpaceForIndex = SQLITE_IOERR | 19 << 8
+
     /// What a caller of the contract is told.
     func storageError(_ doing: String, path: String) -> StorageError {
         let cause = "\(message) (\(code))"
-        switch primaryCode {
+        switch code == SQLiteError.noSpaceForIndex ? SQLITE_FULL : primaryCode {
         case SQLITE_FULL:
             return StorageError(
                 .full, "\(doing): the disk is full; free some space and go on, nothing is lost", cause: cause,
@@ -38,7 +41,7 @@ struct SQLiteError: Error {
                     + "node copy its data from the other replicas", cause: cause, path: path)
         case SQLITE_BUSY, SQLITE_LOCKED:
             return StorageError(
-                .inUse, "\(doing): another process writes to the database; end it and try again", cause: cause,
+                .inUse, "\(doing): another process uses the database; end it and try again", cause: cause,
                 path: path)
         case SQLITE_TOOBIG:
             return StorageError(.invalid, "\(doing): a value is too long for SQLite", cause: cause, path: path)

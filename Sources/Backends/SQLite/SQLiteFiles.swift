@@ -31,13 +31,20 @@ enum SQLiteFiles {
         }
     }
 
-    /// Makes the names of the files in the folder durable. SQLite does it too, and doesn't tell when it fails.
+    /// Makes the names of the files in the folder durable, and that its log is empty: of an older one that a failed sync left
+    /// in part, a beginning might come back. SQLite syncs the folder too, and doesn't tell when it fails.
     static func sync(_ folder: String) throws(StorageError) {
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        try sync("\(folder)/\(SQLiteSchema.fileName)-wal", O_RDWR)
+        try sync(folder, O_RDONLY | O_DIRECTORY)
+    }
+
+    private static func sync(_ path: String, _ flags: Int32) throws(StorageError) {
+        let descriptor = open(path, flags | O_NOFOLLOW | O_CLOEXEC)
         defer { if descriptor >= 0 { close(descriptor) } }
         guard descriptor >= 0, fsync(descriptor) == 0 else {
             throw StorageError(
-                .io, "the folder can't be synced; start again", cause: String(cString: strerror(errno)), path: folder)
+                .io, "what is in the folder can't be synced; start again", cause: String(cString: strerror(errno)),
+                path: path)
         }
     }
 

@@ -54,7 +54,7 @@ enum SQLiteSchema {
             if try connection.integer("SELECT COUNT(*) FROM sqlite_schema") == 0 {
                 try connection.execute("BEGIN IMMEDIATE; \(tables) COMMIT;")
             }
-            // Its index may have been opened for reading only, which nothing but a write tells.
+            // Its log or index may have been opened for reading only, which nothing but a write tells.
             try connection.execute("BEGIN IMMEDIATE; COMMIT;")
         } catch {
             throw error.storageError("the database can't be opened", path: path)
@@ -74,19 +74,6 @@ enum SQLiteSchema {
                 .foreign,
                 "\(fileName) has format \(found.version), this program knows \(version); use the newer program",
                 path: path)
-        }
-    }
-
-    /// Commits a change that is none. A file that can't be opened for writing is opened for reading by SQLite, without a
-    /// word, and the first batch would be refused, and every later one; and with its first commit SQLite syncs the folder
-    /// without looking whether that works, so that comes before the first batch, too. A full disk is left to the batches.
-    static func tryWriting(_ connection: SQLiteConnection, path: String) throws(StorageError) {
-        do throws(SQLiteError) {
-            try connection.execute("UPDATE counts SET value = value WHERE name = 'records'")
-        } catch  where error.primaryCode == SQLITE_FULL {
-            return
-        } catch {
-            throw error.storageError("the database can't be written", path: path)
         }
     }
 

@@ -19,7 +19,6 @@ final class SQLiteWriter: @unchecked Sendable {
     let connection: SQLiteConnection
     /// Pages in the log, written by SQLite's hook at each commit.
     private let logPages = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
-    private(set) var checkpoints: UInt64 = 0
 
     /// An SQL function that gives back its argument and counts its calls: it tells in the same statement that a put replaced
     /// a record, which SQLite itself doesn't. Only the writing connection has it.
@@ -106,11 +105,20 @@ final class SQLiteWriter: @unchecked Sendable {
         guard logPages.pointee >= SQLiteWriter.checkpointPages else { return }
         let mode = logPages.pointee >= SQLiteWriter.restartPages ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE
         let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, mode, nil, nil)
-        checkpoints += 1
         switch code & 0xFF {
         case SQLITE_OK, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL: return
         default: throw SQLiteError(code: code, connection: connection.handle)
         }
+    }
+
+    /// Moves the whole log into the database and empties it; before anything is read.
+    ///
+    /// A process that ended before its log was synced, or because it couldn't be, leaves transactions that are seen and may
+    /// be on no disk. Later ones would be appended behind them, and a power cut would take all. Syncing the log again
+    /// would not do: after a failed sync the system takes for written what isn't. So what is seen is written once more.
+    func moveLog() throws(SQLiteError) {
+        let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+        guard code == SQLITE_OK else { throw SQLiteError(code: code, connection: connection.handle) }
     }
 
     // MARK: Operations

@@ -2,10 +2,12 @@
 ///
 /// Plain, synchronous, blocking code. **Threads:** `apply`, `close` and `destroy` are called by one thread at a time,
 /// never concurrently with each other; `read`, `version`, `scan`, `metadata` and `statistics` are called from any
-/// thread, also while `apply` runs, and see the state before or after that batch, per key never a mix.
+/// thread, also while `apply` runs, and see the state before or after that batch, per key never a mix. They don't wait
+/// for the disk while `apply` does.
 /// **Durability:** what `apply` was given is on the disk (an fsync reached it) when it returns. After a crash a prefix
 /// of the last batch is present, or all or nothing of it where `capabilities.atomicBatches` is set; every earlier batch
-/// is present. **Poison:** after a failed fsync or commit every call but `close` throws `.poisoned` until the folder is
+/// is present. What an engine gives out once it is open is on the disk, too, also what a process left that ended before its
+/// sync: callers forget their own copy of it. **Poison:** after a failed fsync or commit every call but `close` throws `.poisoned` until the folder is
 /// opened again. **Damage:** a record whose checksum does not match its key and content is never returned; the call
 /// throws `.damaged`.
 ///
@@ -122,20 +124,17 @@ public struct BackendCapabilities: Hashable, Sendable {
     public var atomicBatches: Bool
     /// Data survives the process. Only the memory backend says no; a replicated node refuses such an engine unless told.
     public var durable: Bool
-    /// `read` and `version` take microseconds and don't wait for `apply`: they may run on the engine's own thread.
-    public var nonBlockingReads: Bool
     /// `scan` costs O(limit), not O(keys).
     public var orderedScan: Bool
     /// The longest value in bytes.
     public var maximumValueLength: Int
 
     public init(
-        atomicBatches: Bool, durable: Bool, nonBlockingReads: Bool, orderedScan: Bool,
+        atomicBatches: Bool, durable: Bool, orderedScan: Bool,
         maximumValueLength: Int = 64 << 20
     ) {
         self.atomicBatches = atomicBatches
         self.durable = durable
-        self.nonBlockingReads = nonBlockingReads
         self.orderedScan = orderedScan
         self.maximumValueLength = maximumValueLength
     }

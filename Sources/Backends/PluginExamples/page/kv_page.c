@@ -367,11 +367,13 @@ static int32_t open_log(kv_store *store, kv_error *error) {
     int is_empty = found[0] == 0 && found[1] == 0 && status.st_size <= (off_t)sizeof start;
     if (is_empty) { /* Nothing was applied before the start was on the disk. */
         if (getentropy(&start.salt, sizeof start.salt) != 0 || write_all(store->file, &start, sizeof start, 0) != 0 ||
-            fsync(store->file) != 0 || fsync(store->folder) != 0) {
+            fsync(store->file) != 0) {
             return fail_of_system(error, "page.log can't be created");
         }
         status.st_size = sizeof start;
     }
+    /* Also of a log that is there: its process may have been killed before it came to this. */
+    if (fsync(store->folder) != 0) return fail_of_system(error, "the folder can't be synced");
     size_t size = (size_t)status.st_size;
     void *log = mmap(NULL, size, PROT_READ, MAP_SHARED, store->file, 0);
     if (log == MAP_FAILED) return fail_of_system(error, "page.log can't be read");
@@ -408,7 +410,7 @@ static const kv_backend_table table = {
     .table_size = sizeof(kv_backend_table),
     .type = "page",
     .summary = "one log file and an index in memory: an example",
-    .capabilities = KV_ATOMIC_BATCHES | KV_DURABLE | KV_NON_BLOCKING_READS | KV_ORDERED_SCAN,
+    .capabilities = KV_ATOMIC_BATCHES | KV_DURABLE | KV_ORDERED_SCAN,
     .maximum_value_length = 1u << 30,
     .open = open_store,
     .read = read_value,

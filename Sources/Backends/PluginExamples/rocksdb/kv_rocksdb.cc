@@ -204,9 +204,10 @@ int32_t configure(const kv_open *request, rocksdb::Options *options, kv_error *e
 
 int32_t make_folder(const kv_open *request, const std::string &folder, kv_error *error) {
     if (access(request->path, W_OK) != 0) return fail_of_system(error, "the data folder can't be written");
-    if (mkdir(folder.c_str(), 0700) != 0) {
-        return errno == EEXIST ? KV_OK : fail_of_system(error, "the folder rocksdb can't be made");
+    if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+        return fail_of_system(error, "the folder rocksdb can't be made");
     }
+    /* Also when it is there: the process that made it may have been killed before it came to this. */
     const int parent = open(request->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const bool is_durable = parent >= 0 && fsync(parent) == 0;
     const int32_t code = is_durable ? KV_OK : fail_of_system(error, "the data folder can't be synced");
@@ -507,7 +508,7 @@ const kv_backend_table table = {
     sizeof(kv_backend_table),
     "rocksdb",
     "RocksDB: a log-structured merge tree for data much larger than memory",
-    KV_ATOMIC_BATCHES | KV_DURABLE | KV_NON_BLOCKING_READS | KV_ORDERED_SCAN,
+    KV_ATOMIC_BATCHES | KV_DURABLE | KV_ORDERED_SCAN,
     uint64_t{1} << 30,
     open_store,
     read_value,

@@ -54,6 +54,13 @@ extension ConformanceSuite {
             }
             try Threads.run([reader, reader, closer])
         },
+        ConformanceCase("reads go on while a batch waits for the disk", needs: .worker) { store in
+            #if os(Linux)
+            try HeldSyncs(store).run()
+            #else
+            throw ConformanceSkip("system calls can be traced on Linux only")
+            #endif
+        },
     ]
 
     private static func observe(_ backend: any StorageBackend, _ keys: [Key], _ seen: inout [Key: Version]) throws {

@@ -11,6 +11,16 @@ extension ConformanceSuite {
             #else
             throw ConformanceSkip("system calls can be traced on Linux only")
             #endif
-        }
+        },
+        ConformanceCase(
+            "what a killed process left unsynced and the next one shows or builds upon survives a power cut",
+            needs: .worker
+        ) { store in
+            #if os(Linux)
+            try SecondLives(store).run()
+            #else
+            throw ConformanceSkip("system calls can be traced on Linux only")
+            #endif
+        },
     ]
 }

@@ -32,7 +32,8 @@ struct CrashCheck {
             var backend = try opened(context, "can't be opened")
             defer { do { try backend.close() } catch { /* What matters was said. */  } }
             let found = try content(backend)
-            try compare(found, state, isAtomic: backend.capabilities.atomicBatches)
+            let isAtomic = backend.capabilities.atomicBatches
+            try compare(found, promise(at: state.moment), isAtomic: isAtomic, isAstray: !state.astray.isEmpty)
             try goOn(&backend, context, from: found)
         } catch let failure as ConformanceFailure {
             throw ConformanceFailure("\(describe(state))\n  \(failure.message)")
@@ -53,15 +54,40 @@ struct CrashCheck {
         try ReferenceState(reading: backend, keys: keys, names: Workload.names)
     }
 
-    private func compare(_ found: ReferenceState, _ state: CrashState, isAtomic: Bool) throws {
-        let acknowledged = model.acknowledged(at: state.moment)
-        let before = states[acknowledged]
+    /// What has to be there, and the batch of which more may be there.
+    private func promise(at moment: Int) -> (before: ReferenceState, batch: [StorageOperation]?) {
+        let begun = model.begun(at: moment)
+        guard let shown = model.shown(at: moment) else {
+            return (states[model.acknowledged(at: moment)], begun.map { workload.batches[$0] })
+        }
+        var before = workload.state(afterOperations: shown)
+        if model.acknowledged(at: moment) > workload.batches.count { before.apply(workload.secondLife) }
+        return (before, begun == nil ? nil : workload.secondLife)
+    }
+
+    /// What a second life of the store gave out is what the first one had stored.
+    func checkShown(isAtomic: Bool) throws {
+        guard let moment = model.moments.first(where: { model.shown(at: $0) != nil }),
+            let shown = model.shown(at: moment)
+        else { return }
+        let found = workload.state(afterOperations: shown)
+        try compare(found, promise(at: moment - 1), isAtomic: isAtomic, isAstray: false)
+    }
+
+    /// - Parameter isAstray: names in one folder are there although earlier ones in another are lost; then a batch that is
+    ///   not atomic may be there in any part.
+    private func compare(
+        _ found: ReferenceState, _ promise: (before: ReferenceState, batch: [StorageOperation]?), isAtomic: Bool,
+        isAstray: Bool
+    ) throws {
+        let before = promise.before
         if found == before { return }
-        guard let begun = model.begun(at: state.moment) else {
+        guard let batch = promise.batch else {
             throw ConformanceFailure(found.difference(from: before) ?? "the content differs")
         }
-        let steps = Workload.states(of: workload.batches[begun], after: before)
+        let steps = Workload.states(of: batch, after: before)
         if found == steps[steps.count - 1] || !isAtomic && steps.contains(found) { return }
+        if isAstray, !isAtomic, found.isMixture(of: steps) { return }
         let closest = steps.compactMap { found.difference(from: $0) }.last ?? ""
         throw ConformanceFailure(
             "\(found.difference(from: before) ?? ""); the batch that was interrupted is not there "
@@ -102,12 +128,12 @@ struct CrashCheck {
         let cut = state.names < model.names.count ? model.names[state.names] : Int.max
         for event in max(0, state.moment - 14)..<state.moment {
             var fate = ""
-            if state.lost.contains(event) { fate = "  << lost" }
+            if state.lost.contains(event) || state.astray.contains(event) { fate = "  << lost" }
             if let tear = state.torn[event] { fate = "  << only its \(tear)" }
             if event >= cut, !model.trace.events[event].folders.isEmpty { fate = "  << lost" }
             lines.append("    \(event) \(model.trace.describe(event))\(fate)")
         }
-        let earlier = state.lost.filter { $0 < state.moment - 14 }.sorted().prefix(5)
+        let earlier = state.lost.union(state.astray).filter { $0 < state.moment - 14 }.sorted().prefix(5)
         if !earlier.isEmpty {
             lines.append("    also lost: \(earlier.map(model.trace.describe).joined(separator: "; "))")
         }

@@ -11,8 +11,9 @@ struct CrashModel {
     private let durableFrom: [Int]
     /// For each moment how many of `names` no power cut can undo.
     private let firmNames: [Int]
-    /// For each moment how many batches were acknowledged, and which one was being applied.
-    private let progress: [(acknowledged: Int, begun: Int?)]
+    /// For each moment how many batches were acknowledged, which one was being applied, and what was shown of them after a
+    /// kill.
+    private let progress: [(acknowledged: Int, begun: Int?, shown: Int?)]
 
     /// Moments lie between events: moment n comes before event n, the last one behind all.
     var moments: ClosedRange<Int> { 0...trace.events.count }
@@ -22,11 +23,11 @@ struct CrashModel {
         var names: [Int] = []
         var durableFrom = [Int](repeating: .max, count: trace.events.count)
         var firmNames = [0]
-        var progress: [(acknowledged: Int, begun: Int?)] = [(0, nil)]
+        var progress: [(acknowledged: Int, begun: Int?, shown: Int?)] = [(0, nil, nil)]
         var pending: [Int] = []
         for (index, event) in trace.events.enumerated() {
             var firm = firmNames[index]
-            var (acknowledged, begun) = progress[index]
+            var (acknowledged, begun, shown) = progress[index]
             switch event {
             case .sync(let barrier, let covered):
                 pending.removeAll { earlier in
@@ -37,13 +38,14 @@ struct CrashModel {
                 if let last = names.lastIndex(where: { durableFrom[$0] <= index }) { firm = max(firm, last + 1) }
             case .mark(.begin(let batch)): begun = batch
             case .mark(.acknowledged(let batch)): (acknowledged, begun) = (batch + 1, nil)
+            case .mark(.shown(let operations)): (begun, shown) = (nil, operations)
             case .mark: break
             default:
                 pending.append(index)
                 if event.file == nil { names.append(index) }
             }
             firmNames.append(firm)
-            progress.append((acknowledged, begun))
+            progress.append((acknowledged, begun, shown))
         }
         self.names = names
         self.durableFrom = durableFrom
@@ -53,6 +55,8 @@ struct CrashModel {
 
     func acknowledged(at moment: Int) -> Int { progress[moment].acknowledged }
     func begun(at moment: Int) -> Int? { progress[moment].begun }
+    /// After how many operations of the workload the state was that a second life of the store gave out; `nil` before.
+    func shown(at moment: Int) -> Int? { progress[moment].shown }
 
     /// How many entries' changes may be left: from those that are firm to all so far.
     func nameCounts(at moment: Int) -> ClosedRange<Int> {
@@ -67,23 +71,47 @@ struct CrashModel {
 
     func isFirm(_ event: Int, at moment: Int) -> Bool { durableFrom[event] < moment }
 
+    /// Of the first `count` changes of entries those that a power cut can undo, folder by folder.
+    func unsyncedNames(_ count: Int, at moment: Int) -> [Set<Int>] {
+        var folders: [DiskObject: Set<Int>] = [:]
+        for index in names[..<count] where !isFirm(index, at: moment) {
+            // Of a rename the folder of the new name.
+            if let folder = trace.events[index].folders.last { folders[folder, default: []].insert(index) }
+        }
+        return folders.sorted { $0.key < $1.key }.map(\.value)
+    }
+
     /// Whether the barrier at `index` made anything durable: without it a power cut would find more to undo.
     func isEffective(barrier index: Int) -> Bool { durableFrom.contains(index) }
 
     /// The folders and files below the store's after the first `count` changes of entries, by path, in an order in which
     /// they can be created.
-    func tree(names count: Int) -> (folders: [String], files: [(path: String, file: DiskObject)]) {
+    /// - Parameter astray: changes among these that are lost.
+    func tree(
+        names count: Int, without astray: Set<Int> = []
+    ) -> (folders: [String], files: [(path: String, file: DiskObject)]) {
         var entries: [DiskObject: [String: DiskObject]] = [0: [:]]
+        // What each name meant to the process, also where the disk never learnt of it.
+        var meant = entries
         for index in names[..<count] {
+            let isLeft = !astray.contains(index)
             switch trace.events[index] {
             case .create(let folder, let name, let object, let isFolder):
-                entries[folder]?[name] = object
-                if isFolder { entries[object] = [:] }
-            case .link(let folder, let name, let object): entries[folder]?[name] = object
+                if isFolder { (entries[object], meant[object]) = ([:], [:]) }
+                meant[folder]?[name] = object
+                if isLeft { entries[folder]?[name] = object }
+            case .link(let folder, let name, let object):
+                meant[folder]?[name] = object
+                if isLeft { entries[folder]?[name] = object }
             case .rename(let from, let name, let to, let newName):
-                let object = entries[from]?.removeValue(forKey: name)
+                let object = meant[from]?.removeValue(forKey: name)
+                meant[to]?[newName] = object
+                guard isLeft else { continue }
+                entries[from]?[name] = nil
                 entries[to]?[newName] = object
-            case .remove(let folder, let name): entries[folder]?[name] = nil
+            case .remove(let folder, let name):
+                meant[folder]?[name] = nil
+                if isLeft { entries[folder]?[name] = nil }
             default: break
             }
         }
@@ -117,6 +145,9 @@ struct CrashState {
     var moment: Int
     /// How many changes of entries are left.
     var names: Int
+    /// Those among them that are lost all the same, since their folder was not synced: some file systems keep the order of
+    /// names within a folder only.
+    var astray: Set<Int> = []
     var lost: Set<Int> = []
     var torn: [Int: Tear] = [:]
 

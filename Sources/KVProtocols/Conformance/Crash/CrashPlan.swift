@@ -5,15 +5,22 @@ struct CrashPlan {
     /// So many unsynced events of one moment are lost, kept or torn one by one.
     private let eventsAtMost: Int
     private let subsets: Int
+    private let moments: [Int]
+    /// The first event behind a kill, if there was one: names from before it may go astray.
+    private let kill: Int
     private var random: RandomNumbers
     /// Equal images with equal demands are one state.
     private var seen: Set<UInt64> = []
     private var likely: [CrashState] = []
     private var others: [CrashState] = []
 
-    init(_ model: CrashModel, seed: UInt64, bound: Int, isLong: Bool) {
+    /// - Parameter secondLife: the moments of a process that opened what a killed one left; unless given, all.
+    init(_ model: CrashModel, seed: UInt64, bound: Int, isLong: Bool, secondLife: ClosedRange<Int>? = nil) {
         self.model = model
         self.bound = bound
+        // The last first: most is demanded there, of equal images too.
+        moments = secondLife.map { $0.reversed() } ?? Array(model.moments)
+        kill = secondLife?.lowerBound ?? 0
         eventsAtMost = isLong ? 40 : 10
         subsets = isLong ? 8 : 2
         random = RandomNumbers(seed: seed)
@@ -21,11 +28,14 @@ struct CrashPlan {
 
     /// The states, simple ones first.
     mutating func states() -> [CrashState] {
-        for moment in model.moments {
+        for moment in moments {
             for names in nameCounts(model.nameCounts(at: moment)) { add(moment, names) }
         }
+        let isLast = { (state: CrashState) in kill > 0 && state.moment == moments[0] }
+        let last = likely.filter(isLast)
+        likely.removeAll(where: isLast)
         let first = sample(likely, max(bound / 2, bound - others.count))
-        return first + sample(others, bound - first.count)
+        return last + first + sample(others, bound - first.count)
     }
 
     private mutating func sample(_ states: [CrashState], _ count: Int) -> [CrashState] {
@@ -47,6 +57,7 @@ struct CrashPlan {
         let files = Set(model.tree(names: names).files.map(\.file))
         var signature = mix(UInt64(names) << 32 | UInt64(model.acknowledged(at: moment)), 1)
         if let begun = model.begun(at: moment) { signature ^= mix(UInt64(begun), 2) }
+        if let shown = model.shown(at: moment) { signature ^= mix(UInt64(shown), 8) }
         var open: [Int] = []
         for event in 0..<moment {
             guard let file = model.trace.events[event].file, files.contains(file) else { continue }
@@ -55,6 +66,11 @@ struct CrashPlan {
         }
         let whole = CrashState(moment: moment, names: names)
         add(whole, signature, isLikely: true)
+        for names in model.unsyncedNames(names, at: moment) where names.contains(where: { $0 < kill }) {
+            var state = whole
+            state.astray = names
+            add(state, signature, isLikely: true)
+        }
         guard !open.isEmpty else { return }
         add(losing(open, whole), signature, isLikely: true)
         for event in chosen(open) {
@@ -91,6 +107,7 @@ struct CrashPlan {
     private mutating func add(_ state: CrashState, _ signature: UInt64, isLikely: Bool) {
         var signature = signature
         for event in state.lost { signature ^= mix(UInt64(event), 3) }
+        for event in state.astray { signature ^= mix(UInt64(event), 7) }
         for (event, tear) in state.torn {
             let kind: UInt64 =
                 switch tear {
@@ -105,7 +122,7 @@ struct CrashPlan {
     }
 
     private func mix(_ number: UInt64, _ kind: UInt64) -> UInt64 {
-        var random = RandomNumbers(seed: number &* 8 &+ kind)
+        var random = RandomNumbers(seed: number &* 16 &+ kind)
         return random.next()
     }
 }

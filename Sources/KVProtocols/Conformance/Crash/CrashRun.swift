@@ -52,6 +52,14 @@ enum TracedRun {
     static func run(
         _ worker: ConformanceWorker?, _ job: WorkerJob, scratch: String, _ observer: any TraceObserver
     ) throws -> [Mark] {
+        let (marks, end, lastWords) = try watch(worker, job, scratch: scratch, observer)
+        return try WorkerOutcome.check(marks, end, lastWords)
+    }
+
+    /// Does the same, whatever becomes of the worker.
+    static func watch(
+        _ worker: ConformanceWorker?, _ job: WorkerJob, scratch: String, _ observer: any TraceObserver
+    ) throws -> (marks: [Mark], end: WorkerEnd, lastWords: String) {
         guard let worker else { throw ConformanceSkip("no worker was given") }
         let observer = Unchecked<any TraceObserver>(observer)
         let result = Unchecked<(marks: [Mark], end: WorkerEnd, lastWords: String)?>(nil)
@@ -63,8 +71,8 @@ enum TracedRun {
                 result.value = (process.saidMarks.compactMap { Mark($0) }, end, process.lastWords)
             }
         ])
-        guard let (marks, end, lastWords) = result.value else { throw ConformanceFailure("the worker left no result") }
-        return try WorkerOutcome.check(marks, end, lastWords)
+        guard let result = result.value else { throw ConformanceFailure("the worker left no result") }
+        return result
     }
 
     /// `@unchecked Sendable`: one thread uses it while the other waits for that one's end.

@@ -8,7 +8,7 @@ struct DiskImage {
 
     /// - Parameter folder: exists and is empty.
     func write(_ state: CrashState, to folder: String) throws {
-        let tree = model.tree(names: state.names)
+        let tree = model.tree(names: state.names, without: state.astray)
         for path in tree.folders where mkdir("\(folder)/\(path)", 0o700) != 0 {
             throw DiskImage.failure("a folder", path)
         }

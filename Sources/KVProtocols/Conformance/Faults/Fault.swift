@@ -54,6 +54,22 @@ struct FaultPoint {
         let end = name.lastIndex { $0 == "-" || $0 == "." }.map { name[$0...] } ?? ""
         return (what.split(separator: " ").prefix(1) + parts.dropLast() + [end.prefix(12)]).joined(separator: "/")
     }
+
+    /// So many of the points, at random, of each likeness some.
+    static func some(of points: [FaultPoint], atMost bound: Int, seed: UInt64) -> [FaultPoint] {
+        guard points.count > bound else { return points }
+        var random = RandomNumbers(seed: seed)
+        var groups = Dictionary(grouping: points, by: \.likeness).sorted {
+            ($0.value.count, $0.key) < ($1.value.count, $1.key)
+        }.map(\.value)
+        var result: [FaultPoint] = []
+        while result.count < bound {
+            for index in groups.indices where !groups[index].isEmpty && result.count < bound {
+                result.append(groups[index].remove(at: random.below(groups[index].count)))
+            }
+        }
+        return result.sorted { $0.number < $1.number }
+    }
 }
 
 /// Counts the calls of one kind that a worker makes below its folder, and lets chosen ones fail.

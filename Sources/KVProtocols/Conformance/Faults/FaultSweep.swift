@@ -29,7 +29,7 @@ struct FaultSweep {
         }
     }
 
-    /// Calls to strike: all when there is time; else some of each likeness, at random.
+    /// Calls to strike: all when there is time; else some of each likeness.
     private func chosen(_ observer: FaultObserver) -> [FaultPoint] {
         var points = observer.points
         if kind == .failedSync {
@@ -38,18 +38,7 @@ struct FaultSweep {
             points = points.filter { observer.syncEvents[$0.number].map { model.isEffective(barrier: $0) } ?? false }
         }
         let bound = suite.isLong ? 1_000 : kind == .descriptors ? 48 : 16
-        guard points.count > bound else { return points }
-        var random = RandomNumbers(seed: suite.seed)
-        var groups = Dictionary(grouping: points, by: \.likeness).sorted {
-            ($0.value.count, $0.key) < ($1.value.count, $1.key)
-        }.map(\.value)
-        var result: [FaultPoint] = []
-        while result.count < bound {
-            for index in groups.indices where !groups[index].isEmpty && result.count < bound {
-                result.append(groups[index].remove(at: random.below(groups[index].count)))
-            }
-        }
-        return result.sorted { $0.number < $1.number }
+        return FaultPoint.some(of: points, atMost: bound, seed: suite.seed)
     }
 
     private func play(target: Int?) throws -> (FaultObserver, [Mark]) {

@@ -44,6 +44,18 @@ struct ReferenceState: Equatable {
         return nil
     }
 
+    /// Whether each key and name has what it has in one of the states.
+    func isMixture(of states: [ReferenceState]) -> Bool {
+        let keys = states.reduce(into: Set(records.keys)) { $0.formUnion($1.records.keys) }
+        let scopes = states.reduce(into: Set(metadata.keys)) { $0.formUnion($1.metadata.keys) }
+        return keys.allSatisfy { key in states.contains { $0.records[key] == records[key] } }
+            && scopes.allSatisfy { scope in
+                Workload.names.allSatisfy { name in
+                    states.contains { $0.metadata[scope]?[name] == metadata[scope]?[name] }
+                }
+            }
+    }
+
     static func text(_ record: Record?) -> String {
         guard let record else { return "no record" }
         guard let value = record.value else { return "tombstone \(record.version)" }

@@ -44,7 +44,7 @@ extension DiskRecorder {
             offset = appends ? length(of: call) - count : call.integer(3)
         }
         append(.write(file, offset: offset, bytes: bytes))
-        if status.flags & O_DSYNC != 0 || extra & Int(KV_RWF_DSYNC | KV_RWF_SYNC) != 0 {
+        if !ignoresSyncs, status.flags & O_DSYNC != 0 || extra & Int(KV_RWF_DSYNC | KV_RWF_SYNC) != 0 {
             append(.sync(.event(trace.events.count - 1), covers: trace.events.count))
         }
     }
@@ -88,6 +88,20 @@ extension DiskRecorder {
         if call.kind == .syncfs { return appendSync(.everything, call) }
         let isFolder = isFolder(object)
         appendSync(isFolder ? .folder(object) : .file(object, attributes: call.kind == .fsync), call)
+    }
+
+    /// Whether the call makes something below the folder durable, and then, whether it writes that, too.
+    func isSync(_ call: SystemCall) -> Bool? {
+        switch call.kind {
+        case .sync: return false
+        case .fsync, .fdatasync, .syncfs: return object(call, 0) == nil ? nil : false
+        case .write, .pwrite, .writev, .pwritev:
+            guard object(call, 0) != nil,
+                let flags = Tracee(thread: call.thread).status(of: call.descriptor(0))?.flags
+            else { return nil }
+            return flags & O_DSYNC != 0 ? true : nil
+        default: return nil
+        }
     }
 
     // MARK: Names

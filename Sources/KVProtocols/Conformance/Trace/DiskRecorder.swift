@@ -10,6 +10,8 @@ final class DiskRecorder: TraceObserver {
     }
 
     private(set) var trace = DiskTrace()
+    /// While this is set nothing becomes durable: the process is ended before it learns that it did.
+    var ignoresSyncs = false
     /// Files that are mapped for writing and may be lost as a whole.
     private let rebuildable: [String]
     /// The number of a file is used again after it was removed: the newest object counts.
@@ -78,6 +80,7 @@ final class DiskRecorder: TraceObserver {
     func append(_ change: DiskChange) { trace.events.append(change) }
 
     func appendSync(_ barrier: DiskBarrier, _ call: SystemCall) {
+        if ignoresSyncs { return }
         append(.sync(barrier, covers: started[call.thread] ?? trace.events.count))
     }
 

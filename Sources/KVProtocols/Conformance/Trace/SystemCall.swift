@@ -34,6 +34,10 @@ enum Intervention: Equatable {
     case fail(Int32)
     /// It writes at most so many bytes.
     case shorten(Int)
+    /// The whole process ends before it, or right behind it.
+    case kill, killBehind
+    /// The thread stands still until nothing is held any more.
+    case hold
 }
 
 /// Who looks at the system calls of a traced process. Called on the tracer's thread.
@@ -41,5 +45,11 @@ protocol TraceObserver: AnyObject {
     func willEnter(_ call: SystemCall) -> Intervention
     /// - Parameter result: as the kernel returned it: negative error numbers.
     func didLeave(_ call: SystemCall, result: Int64)
+    /// Whether threads that are held stay so; asked after each call.
+    var holds: Bool { get }
+}
+
+extension TraceObserver {
+    var holds: Bool { false }
 }
 #endif

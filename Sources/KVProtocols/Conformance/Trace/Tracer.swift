@@ -6,6 +6,8 @@ import Glibc
 /// that one asks for it. All on one thread: the kernel lets only the thread that began to trace go on with it.
 final class Tracer {
     private let observer: any TraceObserver
+    private var process: pid_t = 0
+    private var held: [pid_t] = []
     private var calls: [pid_t: (call: SystemCall, intervention: Intervention)] = [:]
 
     init(_ observer: any TraceObserver) { self.observer = observer }
@@ -13,7 +15,8 @@ final class Tracer {
     /// Traces the worker from its first instruction after `WorkerProcess.letGo` to its end.
     /// - Throws: `ConformanceSkip` when the system doesn't allow it.
     func run(_ worker: WorkerProcess) throws -> WorkerEnd {
-        let code = kv_trace_seize(worker.process)
+        process = worker.process
+        let code = kv_trace_seize(process)
         guard code == 0 else {
             worker.kill()
             throw ConformanceSkip(
@@ -38,6 +41,10 @@ final class Tracer {
                 continue
             }
             try handleStop(thread, status)
+            if !held.isEmpty, !observer.holds {
+                for thread in held { check(kv_trace_resume(thread, 0)) }
+                held = []
+            }
             // Only now is it certain that no call is missed.
             if isWaiting {
                 isWaiting = false
@@ -51,7 +58,7 @@ final class Tracer {
         let event = status >> 16
         var delivered: Int32 = 0
         if signal == SIGTRAP | 0x80 {
-            try handleCall(thread)
+            if try handleCall(thread) == .hold { return held.append(thread) }
         } else if event == 128, signal != SIGTRAP {
             return check(kv_trace_listen(thread))
         } else if event == 0 {
@@ -65,25 +72,29 @@ final class Tracer {
         precondition(code == 0 || code == ESRCH, "ptrace: \(String(cString: strerror(code)))")
     }
 
-    private func handleCall(_ thread: pid_t) throws {
+    /// - Returns: what is to become of a call that begins.
+    @discardableResult
+    private func handleCall(_ thread: pid_t) throws -> Intervention {
         var stop = kv_trace_stop()
         let code = kv_trace_look(thread, &stop)
-        if code == ESRCH { return }
+        if code == ESRCH { return .none }
         guard code == 0 else {
             throw ConformanceSkip("the kernel doesn't describe system calls to a tracer (Linux 5.3 does)")
         }
         if stop.operation == 1 {
             let kind = CallKind(rawValue: kv_call_of(stop.number)) ?? .other
-            guard kind != .other else { return }
+            guard kind != .other else { return .none }
             let (a, b, c, d, e, f) = stop.arguments
             let call = SystemCall(thread: thread, kind: kind, arguments: [a, b, c, d, e, f])
             let intervention = observer.willEnter(call)
             switch intervention {
-            case .none: break
+            case .none, .killBehind, .hold: break
+            case .kill: kill(process, SIGKILL)
             case .fail: check(kv_trace_skip(thread))
             case .shorten(let count): check(kv_trace_set_count(thread, UInt64(count)))
             }
             calls[thread] = (call, intervention)
+            return intervention
         } else if stop.operation == 2, let (call, intervention) = calls.removeValue(forKey: thread) {
             var result = stop.result
             if case .fail(let code) = intervention {
@@ -91,7 +102,9 @@ final class Tracer {
                 check(kv_trace_set_result(thread, result))
             }
             observer.didLeave(call, result: result)
+            if intervention == .killBehind { kill(process, SIGKILL) }
         }
+        return .none
     }
 }
 

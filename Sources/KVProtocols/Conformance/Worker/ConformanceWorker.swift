@@ -53,12 +53,14 @@ public struct ConformanceWorker: Sendable {
             end("this worker has no engine \"\(job.type)\"")
         }
         // Nothing hangs for ever, and nothing begins before the tracer is there.
-        alarm(WorkerJob.secondsAtMost)
+        alarm(job.kind.secondsAtMost)
         var byte: UInt8 = 0
         guard read(0, &byte, 1) == 1 else { end("nobody waits for this worker") }
         do {
             switch job.kind {
             case .workload: try WorkloadRun(job, factory).run()
+            case .secondLife: try SecondLifeRun(job, factory).run()
+            case .readers: try ReaderRun(job, factory).run()
             case .faults: try FaultRun(job, factory).run()
             case .inspection: try InspectionRun(job, factory).run()
             case .descriptors: try DescriptorRun(job, factory).run()
@@ -88,6 +90,8 @@ enum Mark: Equatable {
     case refused(Int, code: String)
     /// Reads begin, or are done.
     case reading, read
+    /// The store was opened again and gave out the state after so many operations of the workload.
+    case shown(Int)
     /// The engine did something wrong.
     case failed(String)
     /// A figure or sentence for the report.
@@ -106,6 +110,7 @@ enum Mark: Equatable {
         case .refused(let batch, let code): "refused \(batch) \(code)"
         case .reading: "reading"
         case .read: "read"
+        case .shown(let operations): "shown \(operations)"
         case .failed(let message): "failed \(message.split(separator: "\n").joined(separator: "\u{2}"))"
         case .note(let message): "note \(message)"
         case .finished: "finished"
@@ -123,6 +128,9 @@ enum Mark: Equatable {
         case "reading": self = .reading
         case "read": self = .read
         case "finished": self = .finished
+        case "shown":
+            guard let operations = Int(rest) else { return nil }
+            self = .shown(operations)
         case "failed": self = .failed(rest.split(separator: "\u{2}").joined(separator: "\n"))
         case "note": self = .note(rest)
         case "begin":

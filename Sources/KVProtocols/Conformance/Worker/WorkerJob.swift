@@ -5,19 +5,23 @@ struct WorkerJob {
     enum Kind: String {
         /// Applies the batches of a workload and marks each one that was acknowledged.
         case workload
-        /// Does the same, expects errors, and judges what the engine makes of them.
+        /// Opens what a killed worker left, reads it, and applies one more batch.
+        case secondLife
+        /// Reads all the time while it applies the batches.
+        case readers
+        /// Does what `workload` does, expects errors, and judges what the engine makes of them.
         case faults
         /// Opens the folder and tells how its content relates to the workload.
         case inspection
         /// Works with too few file descriptors.
         case descriptors
+
+        /// A worker that takes longer hangs; it is ended.
+        var secondsAtMost: UInt32 { self == .readers ? 60 : 300 }
     }
 
     /// The first of the worker's arguments.
     static let word = "kv-conformance-worker"
-    /// A worker that takes longer hangs; it is ended.
-    static let secondsAtMost: UInt32 = 300
-
     var kind: Kind
     var type: String
     var folder: String

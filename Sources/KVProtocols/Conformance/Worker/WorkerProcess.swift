@@ -9,10 +9,11 @@ struct WorkerEnd: CustomStringConvertible {
     let status: Int32
 
     var isSuccess: Bool { status == 0 }
+    var hasTakenTooLong: Bool { status & 0x7F == SIGALRM }
 
     var description: String {
         let signal = status & 0x7F
-        if signal == SIGALRM { return "it took longer than \(WorkerJob.secondsAtMost) s and was ended" }
+        if hasTakenTooLong { return "it took too long and was ended" }
         if signal != 0 { return "it was ended by the signal \(signal) (\(String(cString: strsignal(signal))))" }
         return "it ended with the exit code \(status >> 8 & 0xFF)"
     }

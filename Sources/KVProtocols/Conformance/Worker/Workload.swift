@@ -45,6 +45,24 @@ struct Workload {
         return state
     }
 
+    /// The state after so many operations of the batches.
+    func state(afterOperations count: Int) -> ReferenceState {
+        var state = ReferenceState()
+        for operation in batches.joined().prefix(count) { state.apply(operation) }
+        return state
+    }
+
+    /// The batch of a store that was opened again after its process was killed.
+    var secondLife: [StorageOperation] {
+        let keys = keys
+        let version = Version(ballot: Ballot(counter: 1 << 19, node: NodeID(8)), sequence: 1)
+        return [
+            .put(keys[0].partition, keys[0], Record(key: keys[0], version: version, value: [9, 8, 7])),
+            .put(keys[3].partition, keys[3], Record(key: keys[3], version: version, value: nil)),
+            .metadata(.node, Workload.names[1], [8]),
+        ]
+    }
+
     // MARK: Making
 
     private mutating func addChosen() {

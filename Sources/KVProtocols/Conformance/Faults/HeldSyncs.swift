@@ -1,0 +1,71 @@
+#if os(Linux)
+import Glibc
+import KVProtocols
+
+/// Lets each sync of a batch begin only when a round of reads, begun and ended while the sync was due, has come to its end.
+/// Where reads wait for the disk, neither goes on: no clock tells that, but the worker's own when it gives up.
+final class HoldObserver: TraceObserver {
+    private let recorder: DiskRecorder
+    private(set) var holds = false
+    private var isApplying = false
+    private var isRoundNew = false
+    /// The calls that were held.
+    private(set) var count = 0
+    private(set) var last = ""
+
+    init(_ recorder: DiskRecorder) { self.recorder = recorder }
+
+    func willEnter(_ call: SystemCall) -> Intervention {
+        _ = recorder.willEnter(call)
+        guard isApplying, recorder.isSync(call) != nil else { return .none }
+        if !holds { isRoundNew = false }
+        holds = true
+        count += 1
+        last = "\(call.kind) \(recorder.object(call, 0).flatMap { recorder.trace.paths[$0] } ?? "")"
+        return .hold
+    }
+
+    func didLeave(_ call: SystemCall, result: Int64) {
+        let before = recorder.trace.events.count
+        recorder.didLeave(call, result: result)
+        guard recorder.trace.events.count > before, case .mark(let mark)? = recorder.trace.events.last else { return }
+        switch mark {
+        case .begin: isApplying = true
+        case .acknowledged: isApplying = false
+        case .reading: isRoundNew = true
+        case .read where isRoundNew: holds = false
+        // What the engine did wrong ends the round as well.
+        case .failed: holds = false
+        default: break
+        }
+    }
+}
+
+/// Whether reads go on while `apply` syncs.
+struct HeldSyncs {
+    private let store: ConformanceStore
+    private let suite: ConformanceSuite
+
+    init(_ store: ConformanceStore) {
+        self.store = store
+        suite = store.suite
+    }
+
+    func run() throws {
+        let scratch = try ScratchFolder(in: suite.temporaryFolder)
+        let folder = try scratch.empty("store")
+        let observer = HoldObserver(try DiskRecorder(folder: folder, rebuildable: suite.rebuildableFiles))
+        let job = WorkerJob(
+            kind: .readers, type: suite.factory.type, folder: folder, seed: suite.seed, isLong: false,
+            options: suite.options)
+        let (marks, end, lastWords) = try TracedRun.watch(
+            suite.worker, job, scratch: "\(scratch.path)/worker", observer)
+        guard !observer.holds || !end.hasTakenTooLong else {
+            throw ConformanceFailure(
+                "a read waits for the disk: while \(observer.last) of a batch was held up, no reads came to their end")
+        }
+        _ = try WorkerOutcome.check(marks, end, lastWords)
+        guard observer.count > 0 else { throw ConformanceSkip("no sync of a batch was seen") }
+    }
+}
+#endif

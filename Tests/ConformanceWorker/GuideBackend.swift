@@ -1,0 +1,1 @@
+../KVBackendsTests/GuideBackend.swift
