@@ -20,8 +20,8 @@ class Redis(Cluster):
     def __init__(self, executable, cli, folder):
         super().__init__(folder)
         self.cli = cli
-        everyone = free_ports(6, first=23_000)
-        # Its bus listens 10,000 above.
+        everyone = free_ports(6, first=13_000)
+        # Its bus listens 10,000 above, which must not be among the ports that outgoing connections get.
         for port in everyone:
             data = os.path.join(folder, f"redis{port}")
             os.makedirs(data)
