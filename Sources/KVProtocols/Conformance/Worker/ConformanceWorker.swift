@@ -52,8 +52,13 @@ public struct ConformanceWorker: Sendable {
         guard let factory = factories.first(where: { $0.type == job.type }) else {
             end("this worker has no engine \"\(job.type)\"")
         }
-        // Nothing hangs for ever, and nothing begins before the tracer is there.
+        // Nothing hangs for ever: also where the thread that started this process had blocked the signal.
+        var unblocked = sigset_t()
+        sigemptyset(&unblocked)
+        sigaddset(&unblocked, SIGALRM)
+        pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
         alarm(job.kind.secondsAtMost)
+        // And nothing begins before the tracer is there.
         var byte: UInt8 = 0
         guard read(0, &byte, 1) == 1 else { end("nobody waits for this worker") }
         do {

@@ -17,7 +17,7 @@ struct WorkerJob {
         case descriptors
 
         /// A worker that takes longer hangs; it is ended.
-        var secondsAtMost: UInt32 { self == .readers ? 60 : 300 }
+        var secondsAtMost: UInt32 { self == .readers ? 30 : 300 }
     }
 
     /// The first of the worker's arguments.
