@@ -28,7 +28,7 @@ public struct ConformanceSuite: Sendable {
     public let isLong: Bool
     /// Ends of the names of files that are written through a memory map, and which the engine makes anew when they are gone
     /// or hold anything. What others hold a power cut can't be simulated for.
-    public var rebuildableFiles = ["-shm", "lock.mdb"]
+    public var rebuildableFiles = ["-shm", "lock.mdb", ".mdb-lock", ".new-lock"]
     /// Called now and then with what a case is at.
     public var progress: @Sendable (String) -> Void = { _ in }
 
