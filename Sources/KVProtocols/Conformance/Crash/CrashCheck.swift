@@ -137,6 +137,9 @@ struct CrashCheck {
         if !earlier.isEmpty {
             lines.append("    also lost: \(earlier.map(model.trace.describe).joined(separator: "; "))")
         }
+        for (event, tear) in state.torn.sorted(by: { $0.key < $1.key }) where event < state.moment - 14 {
+            lines.append("    only the \(tear) is left of: \(model.trace.describe(event))")
+        }
         return lines.joined(separator: "\n")
     }
 }

@@ -161,6 +161,17 @@ struct CrashState {
         }
     }
 
+    /// The sectors of a write that have nothing of it.
+    static func lostSectors(of count: Int, at offset: Int, _ tear: Tear) -> Range<Int> {
+        let border = offset + (cut(offset, count) ?? 0)
+        let end = (offset + max(count, 1) - 1) / 512 + 1
+        return switch tear {
+        case .beginning: border / 512..<end
+        case .end: offset / 512..<border / 512
+        case .hole: offset / 512..<end
+        }
+    }
+
     /// A border between sectors of 512 bytes near the middle of a write; `nil` when it lies within one sector.
     static func cut(_ offset: Int, _ count: Int) -> Int? {
         let border = (offset + count / 2) / 512 * 512

@@ -80,9 +80,7 @@ struct CrashPlan {
             let tears: [CrashState.Tear] =
                 CrashState.cut(offset, bytes.count) == nil ? [.hole] : [.beginning, .end, .hole]
             for tear in tears {
-                var state = whole
-                state.torn = [event: tear]
-                add(state, signature, isLikely: false)
+                add(tearing(event, tear, open, whole), signature, isLikely: false)
             }
         }
         for _ in 0..<subsets {
@@ -93,6 +91,20 @@ struct CrashPlan {
     private func losing(_ events: [Int], _ state: CrashState) -> CrashState {
         var state = state
         state.lost = Set(events)
+        return state
+    }
+
+    /// A sector reaches the disk with all that was written to it: with a part of a write is lost what came later to the same
+    /// sectors.
+    private func tearing(_ event: Int, _ tear: CrashState.Tear, _ open: [Int], _ state: CrashState) -> CrashState {
+        var state = state
+        state.torn = [event: tear]
+        guard case .write(let file, let offset, let bytes) = model.trace.events[event] else { return state }
+        let sectors = CrashState.lostSectors(of: bytes.count, at: offset, tear)
+        for later in open where later > event {
+            guard case .write(file, let start, let more) = model.trace.events[later], !more.isEmpty else { continue }
+            if sectors.overlaps(start / 512..<(start + more.count - 1) / 512 + 1) { state.lost.insert(later) }
+        }
         return state
     }
 
