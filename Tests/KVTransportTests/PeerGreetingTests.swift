@@ -187,7 +187,8 @@ import Testing
             #expect(second.network.counters.malformed == 23)
             first.send([1], to: 2)
             #expect(rounds(await second.log.messages(1)) == [1])
-            #expect(first.log.events.count == 1)
+            // It may have been turned away before the other one knew it; since they are connected nothing happened.
+            #expect(first.log.events.count { if case .turnedAway = $0 { false } else { true } } == 1)
             await first.network.shutdown()
             await second.network.shutdown()
         }

@@ -39,6 +39,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <dirent.h>
 #include <fcntl.h>
 #include <memory>
 #include <set>
@@ -246,6 +247,21 @@ int32_t check_acknowledged(kv_store *store, kv_error *error) {
         "the database has lost what was written last; empty the folder to get the data from other replicas");
 }
 
+/* A process that was killed leaves files that the next one sees and no disk has. RocksDB reads them, and removes what they
+ * replace before it has written them again. */
+int32_t sync_files(const std::string &folder, kv_error *error) {
+    DIR *entries = opendir(folder.c_str());
+    bool is_durable = entries != nullptr;
+    while (const dirent *entry = is_durable ? readdir(entries) : nullptr) {
+        const int file = openat(dirfd(entries), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        is_durable = file >= 0 && fsync(file) == 0;
+        if (file >= 0) close(file);
+    }
+    const int32_t code = is_durable ? KV_OK : fail_of_system(error, "the files in the folder rocksdb can't be synced");
+    if (entries != nullptr) closedir(entries);
+    return code;
+}
+
 int32_t open_store(const kv_open *request, kv_store **result, kv_error *error) {
     return guarded(error, KV_IO, [&] {
         auto store = std::make_unique<kv_store>();
@@ -253,6 +269,7 @@ int32_t open_store(const kv_open *request, kv_store **result, kv_error *error) {
         store->records.resize(request->partitions);
         int32_t code = configure(request, &store->options, error);
         if (code == KV_OK) code = make_folder(request, store->folder, error);
+        if (code == KV_OK) code = sync_files(store->folder, error);
         if (code != KV_OK) return code;
         rocksdb::DB *db = nullptr;
         const Status status = rocksdb::DB::Open(

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 typedef struct { uint8_t bytes[511]; } full_key; /* As long as LMDB takes; ours have up to 484 bytes. */
@@ -49,6 +50,9 @@ static int commit(kv_store *store, MDB_txn *txn) {
     MDB_txn *next = NULL;
     int state = code ? mdb_txn_begin(store->env, NULL, MDB_RDONLY, &next) : 0;
     if (next) mdb_txn_abort(next);
+    /* What LMDB says when the disk took a part of a write: then hardly any space is left. */
+    struct statvfs disk;
+    if (code == EIO && !fstatvfs(store->folder, &disk) && disk.f_bavail * disk.f_frsize < 1 << 20) code = ENOSPC;
     return state == MDB_PANIC ? state : code;
 }
 static int make(kv_store *store, const char *file) {
