@@ -38,7 +38,9 @@ struct Engine: Sendable, CustomTestStringConvertible {
     }
 
     func open(_ folder: TestFolder, options: [String: OptionValue] = [:]) throws(StorageError) -> any StorageBackend {
-        try factory.open(BackendContext(path: folder.path, partitions: ConformanceSuite.partitions, options: options))
+        ConformanceWorker.awaitStarts()
+        return try factory.open(
+            BackendContext(path: folder.path, partitions: ConformanceSuite.partitions, options: options))
     }
 }
 

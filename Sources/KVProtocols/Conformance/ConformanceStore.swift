@@ -45,6 +45,7 @@ public final class ConformanceStore {
 
     /// Opens the engine again after it was closed or destroyed.
     public func open() throws {
+        ConformanceWorker.awaitStarts()
         backend = try suite.factory.open(ConformanceStore.context(suite, folder))
     }
 

@@ -44,6 +44,7 @@ struct CrashCheck {
 
     private func opened(_ context: BackendContext, _ what: String) throws -> any StorageBackend {
         do {
+            ConformanceWorker.awaitStarts()
             return try factory.open(context)
         } catch {
             throw ConformanceFailure("the store \(what): \(error)")

@@ -59,8 +59,8 @@ public struct ConformanceWorker: Sendable {
         pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
         alarm(job.kind.secondsAtMost)
         // And nothing begins before the tracer is there.
-        var byte: UInt8 = 0
-        guard read(0, &byte, 1) == 1 else { end("nobody waits for this worker") }
+        var byte: UInt8 = 1
+        guard write(0, &byte, 1) == 1, read(0, &byte, 1) == 1 else { end("nobody waits for this worker") }
         do {
             switch job.kind {
             case .workload: try WorkloadRun(job, factory).run()

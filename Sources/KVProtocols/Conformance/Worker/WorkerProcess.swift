@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
 import Glibc
 #else
@@ -24,6 +26,10 @@ struct WorkerEnd: CustomStringConvertible {
 final class WorkerProcess {
     static let markDescriptor: Int32 = 3
 
+    /// Held while a process is started. Until its program begins it has copies of all descriptors of this one, and with them
+    /// the locks of stores that are closed meanwhile.
+    fileprivate static let starting = Mutex<Void>(())
+
     let process: pid_t
     private let gate: Int32
     private let marks: String
@@ -34,9 +40,10 @@ final class WorkerProcess {
         marks = scratch + ".marks"
         complaints = scratch + ".errors"
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw ConformanceFailure("no pipe: \(String(cString: strerror(errno)))") }
+        guard socketpair(AF_UNIX, WorkerProcess.stream, 0, &ends) == 0 else {
+            throw ConformanceFailure("no pair of sockets: \(String(cString: strerror(errno)))")
+        }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        defer { close(ends[0]) }
         #if canImport(Glibc)
         var actions = posix_spawn_file_actions_t()
         #else
@@ -53,7 +60,14 @@ final class WorkerProcess {
         var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
         var started: pid_t = 0
-        let code = posix_spawn(&started, worker.executable, &actions, nil, &pointers, environ)
+        let code = WorkerProcess.starting.withLock { _ in
+            let code = posix_spawn(&started, worker.executable, &actions, nil, &pointers, environ)
+            close(ends[0])
+            // That the call has returned doesn't say that the descriptors are gone; the program's first byte does, or its end.
+            var byte: UInt8 = 0
+            if code == 0 { while read(ends[1], &byte, 1) < 0, errno == EINTR {} }
+            return code
+        }
         guard code == 0 else {
             close(ends[1])
             throw ConformanceFailure(
@@ -69,11 +83,21 @@ final class WorkerProcess {
         unlink(complaints)
     }
 
+    #if canImport(Glibc)
+    private static let stream = Int32(SOCK_STREAM.rawValue)
+    #else
+    private static let stream = SOCK_STREAM
+    #endif
+
     /// Lets it begin with its work.
     func letGo() {
         var byte: UInt8 = 1
         // A worker that is gone already is noticed by whoever waits for it.
+        #if canImport(Glibc)
+        _ = send(gate, &byte, 1, Int32(MSG_NOSIGNAL))
+        #else
         _ = write(gate, &byte, 1)
+        #endif
     }
 
     func kill() {
@@ -101,4 +125,9 @@ final class WorkerProcess {
         let text = String(decoding: FileTree.content(complaints).suffix(600), as: UTF8.self)
         return text.isEmpty ? "" : "; it wrote: \(text.split(separator: "\n").suffix(4).joined(separator: " / "))"
     }
+}
+
+extension ConformanceWorker {
+    /// Waits until no worker that is being started keeps the locks of a store that was closed before this call.
+    package static func awaitStarts() { WorkerProcess.starting.withLock { _ in } }
 }
