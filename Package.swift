@@ -26,6 +26,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
@@ -182,7 +183,7 @@ let package = Package(
             "KVNodeHTTPTests",
             [
                 "KVNodeHTTP", "KVHTTP", "KVNode", "KVReplication", "KVProtocols", httpTypes, lifecycle, logging,
-                nioCore, nioPosix,
+                nioCore, nioEmbedded, nioHTTP1, nioPosix,
             ]),
         tests("KVPlacementTests", ["KVPlacement", "KVProtocols"]),
         tests("KVControllerTests", ["KVController", "KVPlacement", "KVProtocols", logging]),

@@ -45,6 +45,38 @@ import Testing
         }
     }
 
+    /// Bodies that look like requests, a body that only the parser can delimit, and the shortcut's requests between them.
+    @Test(arguments: [1, 3, 50, 10_000])
+    func `requests that come in pieces are the same requests`(piece: Int) async throws {
+        try await withServer { (http: RawHTTP, node: ScriptedNode) async throws in
+            node.answer(.written(.one, acks: 2, required: 2, value: nil))
+            let inner = "PUT /kv/never HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+            let length = String(inner.utf8.count, radix: 16)
+            let batch = #"{"operations": [{"op": "get", "key": "k"}]}"#
+            let requests = [
+                ("PUT /kv/a", "Content-Length: \(inner.utf8.count)\r\n", inner),
+                ("POST /batch", "Content-Type: application/json\r\nContent-Length: \(batch.utf8.count)\r\n", batch),
+                ("PUT /kv/b?timeout=4000", "Content-Length: \(inner.utf8.count)\r\n", inner), ("DELETE /kv/c", "", ""),
+                ("PUT /kv/d", "Transfer-Encoding: chunked\r\n", "\(length)\r\n\(inner)\r\n0\r\n\r\n"),
+                ("PUT /kv/e", "Content-Length: 1\r\nConnection: close\r\n", "v"),
+            ]
+            var text = ""
+            for (index, (line, fields, body)) in requests.enumerated() {
+                text += "\(line) HTTP/1.1\r\nHost: x\r\nX-Request-Id: r\(index)\r\n\(fields)\r\n\(body)"
+            }
+            let bytes = Array(text.utf8)
+            let answer = try await http.connected { connection in
+                for start in stride(from: 0, to: bytes.count, by: piece) {
+                    connection.send(Array(bytes[start..<min(start + piece, bytes.count)]))
+                }
+                return connection.receive(upTo: .max)
+            }
+            #expect(ids(answer) == requests.indices.map { "r\($0)" })
+            #expect(!node.operations.contains { $0.key == .of("never") })
+            #expect(node.operations.count == 6)
+        }
+    }
+
     @Test func `a body in pieces is put together`() async throws {
         try await withServer { (http: RawHTTP, node: ScriptedNode) async throws in
             node.answer(.written(.one, acks: 2, required: 2, value: nil))
@@ -60,7 +92,9 @@ import Testing
     ])
     func `heads that need more than a look get the same answer the general way`(fields: [String: String]) async throws {
         var statuses: [Int] = []
-        try await withServer { (http: RawHTTP, node: ScriptedNode) async throws in
+        // Of "keep-alive, close" neither way closes at once.
+        let limits = HTTPServerLimits(idleTimeout: .seconds(1))
+        try await withServer(limits: limits) { (http: RawHTTP, node: ScriptedNode) async throws in
             node.answer(.value(.of("k", Array("v".utf8))))
             var text = "GET /kv/k HTTP/1.1\r\nHost: x\r\n"
             for (name, value) in fields.sorted(by: { $0.key < $1.key }) { text += "\(name): \(value)\r\n" }

@@ -9,8 +9,8 @@ internal import Glibc
 internal import Darwin
 #endif
 
-/// Hummingbird's HTTP/1 connection with things added: a guard and the shortcut behind the parser, and the connection's
-/// own event loop as the place where its requests run.
+/// Hummingbird's HTTP/1 connection with things added: the shortcut in front of the parser, a guard behind it, and the
+/// connection's own event loop as the place where its requests run.
 struct ConnectionChannel: ServerChildChannel {
     /// A connection that is being served already.
     struct Value: ServerChildChannelValue {
@@ -63,7 +63,7 @@ struct ConnectionChannel: ServerChildChannel {
         try pipeline.addHandler(connection, position: .after(parser.handler))
         if let shortcut {
             try pipeline.addHandler(
-                ShortcutHandler(shortcut, connection: connection, common: common), position: .after(connection))
+                ShortcutHandler(shortcut, connection: connection, common: common), position: .before(parser.handler))
         }
     }
 }

@@ -111,6 +111,20 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelRead(data)
     }
 
+    /// Whether every request has its answer, and none is refused.
+    var owesNothing: Bool { answersOwed == 0 && refusal == nil }
+
+    /// A request arrived whole that the parser does not see; `send` answers it.
+    func requestCame() {
+        answersOwed += 1
+        lastActivity = .now()
+    }
+
+    /// A part of such a request arrived.
+    func somethingCame() {
+        lastActivity = .now()
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard !isEnding, refusal == nil else { return }
         guard let error = error as? HTTPParserError, error != .invalidEOFState, !isReceiving else {

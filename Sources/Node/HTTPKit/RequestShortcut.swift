@@ -1,6 +1,6 @@
 package import NIOCore
 
-/// Answers some requests right behind the parser of their connection: no task, no conversion of the head. For what can
+/// Answers some requests as soon as their bytes have come: no general parser, no task. For what can
 /// be decided from one look at the head, has a short body, and is answered as a whole.
 package protocol RequestShortcut: Sendable {
     /// The longest body taken, in bytes.

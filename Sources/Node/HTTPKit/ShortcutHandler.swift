@@ -1,35 +1,42 @@
 internal import HTTPTypes
 internal import NIOCore
-internal import NIOHTTP1
 
-/// The part of a connection that asks a `RequestShortcut` before Hummingbird hears of a request. One request at a time:
-/// what a client sends before it has its answer, or without taking those that it has, waits here, and stops the reading
-/// from the socket.
+/// The part of a connection that asks a `RequestShortcut` before anybody else sees a request: in front of the parser of
+/// the general path, on the bytes as they come. One request at a time: what a client sends before it has its answer,
+/// or without taking those that it has, waits here, and stops the reading from the socket.
+///
+/// What is not the shortcut's goes on to the parser, request by request as long as it is clear where each ends; then the
+/// next may be the shortcut's again. After one that only the parser can delimit, everything goes there for good.
 final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias InboundOut = HTTPServerRequestPart
-    typealias OutboundIn = HTTPServerResponsePart
-    typealias OutboundOut = HTTPServerResponsePart
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
 
     private enum State {
-        /// What comes is not ours, or the head of a new request.
+        /// What comes next is the head of a request.
         case open
         case receiving(PlainHead)
         case answering(PlainHead)
+        /// So many bytes of a request are still to come that the general path has.
+        case passing(Int)
+        case general
     }
+
+    /// Longer heads, in bytes, are the parser's, which has limits of its own.
+    private static let longestHead = 8 << 10
 
     private let shortcut: any RequestShortcut
     private let connection: ConnectionGuard
     private let common: ServerCommons
     private var state = State.open
-    private var body = ByteBuffer()
+    /// What came and went nowhere yet: the beginning of a request, or what waits for the answer to the one before.
+    private var received = ByteBuffer()
     private var started = NIODeadline.now()
-    private var waiting = CircularBuffer<HTTPServerRequestPart>()
-    private var isTakingWaiting = false
+    private var isAdvancing = false
+    private var hasPassedOn = false
     private var isReadHeld = false
     private var endsWhenAnswered = false
-    /// Requests that the general path has and has not answered: as long as there are any, it gets the next ones too.
-    private var passedOn = 0
     /// The client sends nothing more, which the general path hears of when this one has nothing left to answer.
     private var isInputEnded = false
     /// The last `Host` that was accepted: mostly that of the next request too.
@@ -53,45 +60,81 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: - Coming in
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let part = unwrapInboundIn(data)
-        if !waiting.isEmpty || mustWait(part, context) {
-            waiting.append(part)
-        } else if !take(part, context) {
-            passOn(part, context)
-        }
+        guard !connection.isEnding else { return }
+        var bytes = unwrapInboundIn(data)
+        if received.readableBytes == 0 { received = bytes } else { received.writeBuffer(&bytes) }
+        advance(context)
     }
 
-    /// No request is begun while another is answered here, or while the client leaves its answers lying.
-    private func mustWait(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) -> Bool {
-        switch (state, part) {
-        case (.answering, _): true
-        case (.open, .head): !context.channel.isWritable
-        default: false
-        }
+    /// Goes on as far as possible; in a loop, as answers may come at once.
+    private func advance(_ context: ChannelHandlerContext) {
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        while !connection.isEnding, step(context) {}
+        isAdvancing = false
+        // A connection at rest holds no memory that was read into.
+        if connection.isEnding || received.readableBytes == 0 { received = ByteBuffer() }
     }
 
-    private func passOn(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
-        if case .head = part { passedOn += 1 }
-        context.fireChannelRead(wrapInboundOut(part))
-    }
-
-    /// `false` for what is not ours.
-    private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) -> Bool {
-        switch (part, state) {
-        case (.head(let head), .open):
-            guard passedOn == 0, let plain = PlainHead(head), plain.contentLength <= shortcut.maximumBodyLength,
-                shortcut.takes(plain), isAccepted(plain.host)
+    /// `false` when something else must happen first.
+    private func step(_ context: ChannelHandlerContext) -> Bool {
+        switch state {
+        case .open:
+            guard received.readableBytes > 0, context.channel.isWritable else { return false }
+            return begin(context)
+        case .receiving(let head):
+            guard let body = received.readSlice(length: head.contentLength) else {
+                connection.somethingCame()
+                if NIODeadline.now() - started > TimeAmount(common.limits.bodyTimeout) { refuseSlowBody(head) }
+                return false
+            }
+            answer(head, body, context)
+            return true
+        case .passing(let rest):
+            guard received.readableBytes > 0,
+                let part = received.readSlice(length: min(rest, received.readableBytes))
             else { return false }
-            started = .now()
-            state = .receiving(plain)
-        case (.body(var part), .receiving(let head)):
-            if body.readableBytes == 0 { body = part } else { body.writeBuffer(&part) }
-            if NIODeadline.now() - started > TimeAmount(common.limits.bodyTimeout) { refuseSlowBody(head) }
-        case (.end, .receiving(let head)):
-            answer(head, context)
-        default: return false
+            state = rest == part.readableBytes ? .open : .passing(rest - part.readableBytes)
+            passOn(part, context)
+            return true
+        case .general:
+            guard received.readableBytes > 0 else { return false }
+            let all = received
+            received = ByteBuffer()
+            passOn(all, context)
+            return true
+        case .answering: return false
         }
+    }
+
+    private func begin(_ context: ChannelHandlerContext) -> Bool {
+        let found: PlainHead.Found
+        do throws(PlainHead.Unclear) {
+            guard let whole = try PlainHead.find(in: received) else {
+                guard received.readableBytes > Self.longestHead else { return false }
+                throw PlainHead.Unclear()
+            }
+            found = whole
+        } catch {
+            state = .general
+            return true
+        }
+        let head = found.head
+        guard found.isPlain, connection.owesNothing, head.contentLength <= shortcut.maximumBodyLength,
+            shortcut.takes(head), isAccepted(head.host)
+        else {
+            state = .passing(found.length + head.contentLength)
+            return true
+        }
+        received.moveReaderIndex(forwardBy: found.length)
+        started = .now()
+        state = .receiving(head)
         return true
+    }
+
+    private func passOn(_ part: ByteBuffer, _ context: ChannelHandlerContext) {
+        hasPassedOn = true
+        context.fireChannelRead(wrapInboundOut(part))
     }
 
     private func isAccepted(_ host: String?) -> Bool {
@@ -102,15 +145,14 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         return true
     }
 
-    private func answer(_ head: PlainHead, _ context: ChannelHandlerContext) {
+    private func answer(_ head: PlainHead, _ body: ByteBuffer, _ context: ChannelHandlerContext) {
         state = .answering(head)
+        connection.requestCame()
         if head.ends { endsWhenAnswered = true }
         let id = head.requestID ?? common.requestIDs.make()
-        let content = body
-        body = ByteBuffer()
         let loop = context.eventLoop
         let handler = NIOLoopBound(self, eventLoop: loop)
-        shortcut.answer(head, body: content, requestID: id) { document in
+        shortcut.answer(head, body: body, requestID: id) { document in
             if loop.inEventLoop {
                 handler.value.finish(document, id)
             } else {
@@ -121,22 +163,21 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func refuseSlowBody(_ head: PlainHead) {
         state = .answering(head)
-        body = ByteBuffer()
         endsWhenAnswered = true
         let id = head.requestID ?? common.requestIDs.make()
         finish(Problem.bodyTooSlow.document(requestID: id), id)
     }
 
+    func channelReadComplete(context: ChannelHandlerContext) {
+        hasPassedOn = false
+        context.fireChannelReadComplete()
+    }
+
     func read(context: ChannelHandlerContext) {
-        if waiting.isEmpty { context.read() } else { isReadHeld = true }
+        if isBusy, received.readableBytes > 0 { isReadHeld = true } else { context.read() }
     }
 
     // MARK: - Going out
-
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = unwrapOutboundIn(data) { passedOn -= 1 }
-        context.write(data, promise: promise)
-    }
 
     private func finish(_ document: Document, _ id: String) {
         guard case .answering(let head) = state, let context, context.channel.isActive else { return }
@@ -145,29 +186,22 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         common.metrics.count(
             route: shortcut.route, status: document.status.code,
             microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1_000))
-        takeWaiting(context)
+        if !isAdvancing { resume(context) }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { takeWaiting(context) }
+        if context.channel.isWritable, !isAdvancing { resume(context) }
         context.fireChannelWritabilityChanged()
     }
 
-    /// Goes on with what came meanwhile; in a loop, as answers may come at once.
-    private func takeWaiting(_ context: ChannelHandlerContext) {
-        guard !isTakingWaiting else { return }
-        isTakingWaiting = true
-        var isPassedOn = false
-        while !connection.isEnding, let part = waiting.first, !mustWait(part, context) {
-            waiting.removeFirst()
-            if !take(part, context) {
-                passOn(part, context)
-                isPassedOn = true
-            }
+    /// Goes on with what came meanwhile.
+    private func resume(_ context: ChannelHandlerContext) {
+        hasPassedOn = false
+        advance(context)
+        if hasPassedOn {
+            hasPassedOn = false
+            context.fireChannelReadComplete()
         }
-        isTakingWaiting = false
-        if isPassedOn { context.fireChannelReadComplete() }
-        if connection.isEnding { waiting.removeAll() }
         guard !isBusy else { return }
         if isReadHeld {
             isReadHeld = false
@@ -179,9 +213,13 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    /// Whether an answer is under way here, or requests wait until the client takes those that it has.
     private var isBusy: Bool {
-        if case .answering = state { return true }
-        return !waiting.isEmpty
+        switch state {
+        case .answering: true
+        case .open: received.readableBytes > 0 && context?.channel.isWritable == false
+        case .receiving, .passing, .general: false
+        }
     }
 
     // MARK: - The end
@@ -198,8 +236,8 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        waiting.removeAll()
-        state = .open
+        received = ByteBuffer()
+        state = .general
         context.fireChannelInactive()
     }
 }
