@@ -29,57 +29,46 @@ extension KeyRequest {
         if let tags = head.ifMatch, try !EntityTags(tags).matchesStrongly(record.version) {
             throw StatusMapping.conditionFailed(record.version)
         }
-        var headers = fields(version: record.version, leader)
+        var document = Document(.ok, version: record.version, leader: leader)
         if let tags = head.ifNoneMatch, try EntityTags(tags).matchesWeakly(record.version) {
-            return Document(.notModified, headers: headers)
+            document.status = .notModified
+            return document
         }
         let value = record.value ?? []
         if let accept = head.accept, accept != "*/*", accept.contains("application/octet-stream") {
-            headers.append(.octetStream)
-            headers.append(.attachment)
+            document.contentType = .octetStream
+            document.fields = [.attachment]
             if record.expiresAt != 0 {
-                headers.append(HTTPField(name: .kvExpiresAt, value: String(record.expiresAt)))
+                document.fields.append(HTTPField(name: .kvExpiresAt, value: String(record.expiresAt)))
             }
-            return Document(.ok, headers: headers, body: ByteBuffer(bytes: value))
+            document.body = value
+            return document
         }
-        headers.append(.json)
         var json = JSONWriter(capacity: value.count + key.bytes.count + 128)
         json.beginObject()
         json.name("key")
         json.string(utf8: key.bytes)
         json.record(record, withValue: true)
         json.endObject()
-        return Document(.ok, headers: headers, body: json.finish())
+        document.contentType = .json
+        document.body = json.finishBytes()
+        return document
     }
 
     private func written(
         _ status: HTTPResponse.Status, _ version: Version, acks: Int, required: Int, value: Int64?, _ leader: String?
     ) -> Document {
-        var headers = fields(version: version, leader)
-        headers.append(.json)
         var json = JSONWriter(capacity: key.bytes.count + 128)
         json.beginObject()
         json.name("key")
         json.string(utf8: key.bytes)
         json.written(version, acks: acks, required: required, value: value)
         json.endObject()
-        return Document(status, headers: headers, body: json.finish())
+        return Document(status, version: version, leader: leader, contentType: .json, body: json.finishBytes())
     }
 
     /// 204 also when the key had no value: what was asked for holds.
-    private func deleted(_ leader: String?) -> Document {
-        var headers = HTTPFields()
-        headers.append(leader: leader)
-        return Document(.noContent, headers: headers)
-    }
-
-    private func fields(version: Version, _ leader: String?) -> HTTPFields {
-        var headers = HTTPFields()
-        headers.reserveCapacity(16)
-        headers.append(HTTPField(name: .eTag, value: version.entityTag))
-        headers.append(leader: leader)
-        return headers
-    }
+    private func deleted(_ leader: String?) -> Document { Document(.noContent, leader: leader) }
 }
 
 extension JSONWriter {
@@ -100,7 +89,7 @@ extension JSONWriter {
             string(String(value))
         }
         name("version")
-        string(version.description)
+        string(version)
         name("acks")
         integer(acks)
         name("required")
@@ -108,17 +97,11 @@ extension JSONWriter {
     }
 }
 
-extension HTTPFields {
-    mutating func append(leader: String?) {
-        if let leader { append(HTTPField(name: .kvLeader, value: leader)) }
-    }
-}
-
 extension Problem {
     /// This problem, with the leader that decided it.
     fileprivate func naming(_ leader: String?) -> Problem {
         var problem = self
-        problem.headers.append(leader: leader)
+        problem.leader = leader
         return problem
     }
 }

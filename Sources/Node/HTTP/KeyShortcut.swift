@@ -2,14 +2,12 @@ internal import KVHTTP
 internal import KVNode
 internal import KVProtocols
 internal import NIOCore
-internal import HTTPTypes
 
 /// `/kv/{key}` as it is mostly asked for: get, put or delete without parameters and with a short body. The hot path:
 /// from the parser to the engine and back without a task.
 struct KeyShortcut: RequestShortcut {
     let service: any NodeService
     let bounds: BodyBounds
-    let servedBy: HTTPField
 
     /// Longer bodies arrive in parts, which the general path reads within bounds of time.
     let maximumBodyLength = 64 << 10
@@ -42,7 +40,7 @@ struct KeyShortcut: RequestShortcut {
 
     private func served(_ document: Document) -> Document {
         var document = document
-        document.headers.append(servedBy)
+        document.server = service.name
         return document
     }
 }

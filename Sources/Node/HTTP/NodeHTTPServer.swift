@@ -25,7 +25,7 @@ public struct NodeHTTPServer: Service {
     ) {
         let metrics = RequestMetrics(routes: NodeRoute.allCases.map(\.rawValue))
         let handler = NodeHandler(service: service, maximumBodyLength: maximumBodyLength, metrics: metrics)
-        let shortcut = KeyShortcut(service: service, bounds: handler.bounds, servedBy: handler.servedBy)
+        let shortcut = KeyShortcut(service: service, bounds: handler.bounds)
         server = HTTPServer(
             host: host, port: port, limits: limits, hosts: hosts, handler: handler,
             shortcut: usesShortcut ? shortcut : nil, metrics: metrics, eventLoopGroup: eventLoopGroup, logger: logger,

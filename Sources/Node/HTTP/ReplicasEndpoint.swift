@@ -24,7 +24,7 @@ struct ReplicasEndpoint {
             throw Problem(.notFound, "not_found", "no member holds anything of the key")
         }
         var headers: HTTPFields = [.contentType: HTTPField.json.value]
-        headers.append(leader: reply.leader)
+        if let leader = reply.leader { headers.append(HTTPField(name: .kvLeader, value: leader)) }
         return Response(status: .ok, headers: headers, body: body(key, reply))
     }
 

@@ -160,8 +160,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Writes a whole answer, and ends the connection after it if `ends`.
     func send(_ document: Document, requestID: String, isHead: Bool = false, ends: Bool) {
         guard let context, let encoder else { return }
-        let bytes = common.bytes(
-            of: document, requestID: requestID, isHead: isHead, ends: ends, allocator: context.channel.allocator)
+        let bytes = common.bytes(of: document, requestID: requestID, isHead: isHead, ends: ends)
         encoder.writeAndFlush(NIOAny(bytes), promise: nil)
         lastActivity = .now()
         answered()

@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import Synchronization
 
 #if canImport(Glibc)
@@ -8,13 +9,28 @@ internal import Darwin
 
 /// The `Date` field, written anew once a second.
 final class DateField: Sendable {
-    private let cached = Mutex<(second: time_t, text: String)>((0, ""))
+    private struct Cached {
+        var second: time_t = 0
+        var text = ""
+        var lines: [UInt8] = []
+    }
 
-    var value: String {
+    private let cached = Mutex(Cached())
+
+    var value: String { current.text }
+
+    /// The lines that are the same in all answers of a second: the date and the security fields.
+    var lines: [UInt8] { current.lines }
+
+    private var current: Cached {
         let now = time(nil)
         return cached.withLock { cached in
-            if cached.second != now { cached = (now, DateField.text(now)) }
-            return cached.text
+            if cached.second != now {
+                let text = DateField.text(now)
+                let security = HTTPField.security.map { "\($0.name.rawName): \($0.value)\r\n" }.joined()
+                cached = Cached(second: now, text: text, lines: Array("\(security)Date: \(text)\r\n".utf8))
+            }
+            return cached
         }
     }
 

@@ -1,14 +1,14 @@
+package import KVProtocols
 package import NIOCore
 
-/// Writes JSON straight into a buffer, without an encoder or intermediate values: answers to `/kv` are made on the hot
-/// path. The caller gives the structure; commas between members and elements are set here.
+/// Writes JSON as bytes, without an encoder or intermediate values: answers to `/kv` are made on the hot path. The caller gives the structure; commas between members and elements are set here.
 package struct JSONWriter {
-    package private(set) var buffer: ByteBuffer
+    private var bytes: [UInt8] = []
     private var needsComma = false
 
     /// `capacity` in bytes saves growing; it is no limit.
     package init(capacity: Int = 256) {
-        buffer = ByteBufferAllocator().buffer(capacity: capacity)
+        bytes.reserveCapacity(capacity)
     }
 
     package mutating func beginObject() { open(UInt8(ascii: "{")) }
@@ -19,9 +19,9 @@ package struct JSONWriter {
     /// A member's name; plain ASCII that needs no escape.
     package mutating func name(_ name: StaticString) {
         separate()
-        buffer.writeInteger(UInt8(ascii: "\""))
-        buffer.writeStaticString(name)
-        buffer.writeStaticString("\":")
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(name)
+        bytes.append("\":")
         needsComma = false
     }
 
@@ -32,77 +32,88 @@ package struct JSONWriter {
     }
 
     /// `bytes` must be valid UTF-8.
-    package mutating func string(utf8 bytes: [UInt8]) {
+    package mutating func string(utf8 text: [UInt8]) {
         separate()
-        bytes.withUnsafeBytes { escape($0) }
+        text.withUnsafeBytes { escape($0) }
+    }
+
+    /// The version's text form.
+    package mutating func string(_ version: Version) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(version)
+        bytes.append(UInt8(ascii: "\""))
     }
 
     package mutating func integer(_ number: some BinaryInteger) {
         separate()
-        buffer.writeString(String(number))
+        bytes.append(text: String(number))
     }
 
     package mutating func boolean(_ value: Bool) {
         separate()
-        buffer.writeStaticString(value ? "true" : "false")
+        bytes.append(value ? "true" : "false")
     }
 
     package mutating func null() {
         separate()
-        buffer.writeStaticString("null")
+        bytes.append("null")
     }
 
     /// Bytes that are JSON already.
     package mutating func raw(_ json: [UInt8]) {
         separate()
-        buffer.writeBytes(json)
+        bytes += json
     }
 
-    /// A line end after the document, so that it reads well in a terminal.
-    package mutating func finish() -> ByteBuffer {
-        buffer.writeInteger(UInt8(ascii: "\n"))
-        return buffer
+    /// The document, and a line end after it, so that it reads well in a terminal. Nothing can be written afterwards.
+    package mutating func finishBytes() -> [UInt8] {
+        bytes.append(UInt8(ascii: "\n"))
+        defer { bytes = [] }
+        return bytes
     }
+
+    package mutating func finish() -> ByteBuffer { ByteBuffer(bytes: finishBytes()) }
 
     private mutating func open(_ byte: UInt8) {
         separate()
-        buffer.writeInteger(byte)
+        bytes.append(byte)
         needsComma = false
     }
 
     private mutating func close(_ byte: UInt8) {
-        buffer.writeInteger(byte)
+        bytes.append(byte)
         needsComma = true
     }
 
     private mutating func separate() {
-        if needsComma { buffer.writeInteger(UInt8(ascii: ",")) }
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
         needsComma = true
     }
 
     /// Copies runs that need no escape as a whole.
-    private mutating func escape(_ bytes: UnsafeRawBufferPointer) {
-        buffer.writeInteger(UInt8(ascii: "\""))
+    private mutating func escape(_ text: UnsafeRawBufferPointer) {
+        bytes.append(UInt8(ascii: "\""))
         var start = 0
-        for index in 0..<bytes.count {
-            let byte = bytes[index]
+        for index in 0..<text.count {
+            let byte = text[index]
             guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-            if start < index { buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[start..<index])) }
+            if start < index { bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[start..<index])) }
             start = index + 1
             switch byte {
-            case UInt8(ascii: "\""): buffer.writeStaticString("\\\"")
-            case UInt8(ascii: "\\"): buffer.writeStaticString("\\\\")
-            case 0x0A: buffer.writeStaticString("\\n")
-            case 0x0D: buffer.writeStaticString("\\r")
-            case 0x09: buffer.writeStaticString("\\t")
+            case UInt8(ascii: "\""): bytes.append("\\\"")
+            case UInt8(ascii: "\\"): bytes.append("\\\\")
+            case 0x0A: bytes.append("\\n")
+            case 0x0D: bytes.append("\\r")
+            case 0x09: bytes.append("\\t")
             default:
-                buffer.writeStaticString("\\u00")
-                buffer.writeInteger(JSONWriter.hexadecimal(byte >> 4))
-                buffer.writeInteger(JSONWriter.hexadecimal(byte & 0xF))
+                bytes.append("\\u00")
+                bytes.append(JSONWriter.hexadecimal(byte >> 4))
+                bytes.append(JSONWriter.hexadecimal(byte & 0xF))
             }
         }
-        if start < bytes.count { buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[start...])) }
-        buffer.writeInteger(UInt8(ascii: "\""))
+        if start < text.count { bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[start...])) }
+        bytes.append(UInt8(ascii: "\""))
     }
 
     private static func hexadecimal(_ nibble: UInt8) -> UInt8 {

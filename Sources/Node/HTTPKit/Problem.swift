@@ -20,6 +20,8 @@ package struct Problem: Error, Sendable {
     package var required: Int?
     /// Fields that belong to this answer, such as `Allow` or `Retry-After`.
     package var headers: HTTPFields
+    /// The leader that decided.
+    package var leader: String?
 
     package init(
         _ status: HTTPResponse.Status, _ code: String, _ detail: String, outcome: Outcome? = nil, acked: Int? = nil,
@@ -71,9 +73,8 @@ package struct Problem: Error, Sendable {
         json.beginObject()
         write(to: &json, requestID: requestID)
         json.endObject()
-        var headers = headers
-        headers.append(.problemJSON)
-        return Document(status, headers: headers, body: json.finish())
+        return Document(
+            status, leader: leader, contentType: .problemJSON, fields: Array(headers), body: json.finishBytes())
     }
 }
 

@@ -168,7 +168,9 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         finish(Problem.bodyTooSlow.document(requestID: id), id)
     }
 
+    /// Nobody behind this hears of a read that brought nothing for them.
     func channelReadComplete(context: ChannelHandlerContext) {
+        guard hasPassedOn else { return }
         hasPassedOn = false
         context.fireChannelReadComplete()
     }
