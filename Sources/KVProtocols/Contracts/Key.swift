@@ -14,7 +14,9 @@ public struct Key: Hashable, Comparable, Sendable, CustomStringConvertible {
         guard !bytes.isEmpty else { throw .empty }
         guard bytes.count <= Key.maximumLength else { throw .tooLong(bytes.count) }
         guard !bytes.contains(0) else { throw .containsNUL }
-        guard String(validating: bytes, as: UTF8.self) != nil else { throw .notUTF8 }
+        // ASCII, which most keys are, is valid without being decoded.
+        let high = bytes.reduce(0 as UInt8) { $0 | $1 }
+        guard high < 0x80 || String(validating: bytes, as: UTF8.self) != nil else { throw .notUTF8 }
         self.bytes = bytes
     }
 

@@ -44,10 +44,11 @@ extension Engine {
         }
         let id = nextID
         nextID += 1
-        pending[id] = PendingOperation(
-            partition: partition, operation: operation, deadline: deadline, isForwarded: isForwarded,
-            stage: .atMachine, completion: completion)
-        route(id)
+        route(
+            id,
+            PendingOperation(
+                partition: partition, operation: operation, deadline: deadline, isForwarded: isForwarded,
+                stage: .atMachine, completion: completion))
     }
 
     private func admission(_ operation: Operation, _ partition: PartitionID) -> Refusal? {
@@ -62,19 +63,22 @@ extension Engine {
     var refusesWrites: Bool { storage.degradation?.code == .full || storage.degradation?.code == .readOnly }
 
     /// Sends an operation to whoever leads its partition, as far as is known here.
-    private func route(_ id: UInt64) {
-        guard let operation = pending[id] else { return }
+    private func route(_ id: UInt64, _ operation: PendingOperation) {
+        var operation = operation
         let index = Int(operation.partition.rawValue)
         if operation.isForwarded || replicas[index]?.machine.isLeading == true {
+            operation.stage = .atMachine
+            pending[id] = operation
             guard replicas[index] != nil else { return finish(id, .refused(.notLeader(leader: nil))) }
-            pending[id]?.stage = .atMachine
             step(operation.partition, .operation(id: id, operation.operation, wallMilliseconds: wall))
             return
         }
         guard let leader = leader(of: operation.partition), leader != identity.node, connected.contains(leader) else {
+            pending[id] = operation
             return wait(id)
         }
-        pending[id]?.stage = .forwarded(leader)
+        operation.stage = .forwarded(leader)
+        pending[id] = operation
         counters.forwarded += 1
         let left = UInt32(min(max(operation.deadline, now + 1) - now, 3_600_000))
         post(
@@ -102,7 +106,7 @@ extension Engine {
         waiting.removeAll(keepingCapacity: true)
         for id in ids {
             guard let operation = pending[id], case .waiting(let retryAt) = operation.stage else { continue }
-            if now >= retryAt { route(id) } else { waiting.append(id) }
+            if now >= retryAt { route(id, operation) } else { waiting.append(id) }
         }
     }
 

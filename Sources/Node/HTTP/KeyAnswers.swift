@@ -76,7 +76,7 @@ extension JSONWriter {
     mutating func record(_ record: Record, withValue: Bool) {
         if withValue, let value = record.value { self.value(value) }
         name("version")
-        string(record.version.description)
+        string(record.version)
         if record.expiresAt != 0 {
             name("expires_at")
             integer(record.expiresAt)

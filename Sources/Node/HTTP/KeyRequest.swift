@@ -10,6 +10,8 @@ struct KeyRequest {
     /// Milliseconds that an operation may take when the client names no time.
     static let defaultTimeout = 5_000
     static let timeouts = 1...60_000
+    private static let path: StaticString = "/kv/"
+    private static let increment: StaticString = "/increment"
 
     private enum Verb {
         case get, put, delete, increment
@@ -25,17 +27,18 @@ struct KeyRequest {
 
     /// - Throws: 400 for a key or a parameter that can't be, 405 for a method that this path doesn't know.
     init(_ head: PlainHead, service: any NodeService) throws(Problem) {
-        let rest = head.path.dropFirst("/kv/".count)
-        let isIncrement = rest.hasSuffix("/increment")
+        // Bytes, not characters: where one of those ends takes long to say.
+        let rest = head.path.utf8.dropFirst(KeyRequest.path.utf8CodeUnitCount)
         switch head.method {
         case .get, .head: verb = .get
         case .put: verb = .put
         case .delete: verb = .delete
-        case .post where isIncrement: verb = .increment
-        default: throw .methodNotAllowed("GET, HEAD, PUT, DELETE" + (isIncrement ? ", POST" : ""))
+        case .post where KeyRequest.isIncrement(rest): verb = .increment
+        default:
+            throw .methodNotAllowed("GET, HEAD, PUT, DELETE" + (KeyRequest.isIncrement(rest) ? ", POST" : ""))
         }
         self.head = head
-        key = try KeyPath.key(verb == .increment ? rest.dropLast("/increment".count) : rest)
+        key = try KeyPath.key(verb == .increment ? rest.dropLast(KeyRequest.increment.utf8CodeUnitCount) : rest)
         guard head.query != nil else {
             (timeout, isLocal, ttl) = (KeyRequest.defaultTimeout, false, nil)
             return
@@ -50,6 +53,10 @@ struct KeyRequest {
         timeout = try query.timeout()
         isLocal = try query.isLocal(service)
         ttl = query.bytes("ttl")
+    }
+
+    private static func isIncrement(_ rest: Substring.UTF8View) -> Bool {
+        rest.suffix(increment.utf8CodeUnitCount).elementsEqual(increment.description.utf8)
     }
 
     /// The longest body that belongs to it, in bytes; `nil` when none does.

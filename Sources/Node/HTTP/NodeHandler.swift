@@ -55,8 +55,8 @@ struct NodeHandler: HTTPHandler {
 /// How keys stand in paths: percent-decoded once, several segments allowed, nothing normalised. `POST` to a path that
 /// ends in `/increment` increments the key before it; a key that itself ends so is reached by the other methods.
 enum KeyPath {
-    static func key(_ raw: Substring) throws(Problem) -> Key {
-        guard let bytes = percentDecoded(raw.utf8) else {
+    static func key(_ raw: Substring.UTF8View) throws(Problem) -> Key {
+        guard let bytes = percentDecoded(raw) else {
             throw .badRequest("bad_key", "the path holds a '%' that is not followed by two hexadecimal digits")
         }
         return try key(bytes)

@@ -47,7 +47,11 @@ package struct JSONWriter {
 
     package mutating func integer(_ number: some BinaryInteger) {
         separate()
-        bytes.append(text: String(number))
+        if let natural = UInt64(exactly: number) {
+            bytes.append(decimal: natural)
+        } else {
+            bytes.append(text: String(number))
+        }
     }
 
     package mutating func boolean(_ value: Bool) {
@@ -94,6 +98,14 @@ package struct JSONWriter {
     /// Copies runs that need no escape as a whole.
     private mutating func escape(_ text: UnsafeRawBufferPointer) {
         bytes.append(UInt8(ascii: "\""))
+        defer { bytes.append(UInt8(ascii: "\"")) }
+        // Without a branch, so that the processor looks at many bytes at once; mostly there is nothing to escape.
+        var escapes: UInt8 = 0
+        for byte in text {
+            let isSpecial = byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+            escapes |= (byte < 0x20 ? 1 : 0) | (isSpecial ? 1 : 0)
+        }
+        guard escapes != 0 else { return bytes.append(contentsOf: text) }
         var start = 0
         for index in 0..<text.count {
             let byte = text[index]
@@ -113,7 +125,6 @@ package struct JSONWriter {
             }
         }
         if start < text.count { bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: text[start...])) }
-        bytes.append(UInt8(ascii: "\""))
     }
 
     private static func hexadecimal(_ nibble: UInt8) -> UInt8 {

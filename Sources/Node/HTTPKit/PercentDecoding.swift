@@ -12,6 +12,10 @@ package func hexadecimalValue(_ byte: UInt8) -> UInt8? {
 /// interpreted: dots, slashes and empty segments stay as they are. `plusIsSpace` is for query strings, as browsers
 /// write them.
 package func percentDecoded(_ text: Substring.UTF8View, plusIsSpace: Bool = false) -> [UInt8]? {
+    let plain = text.withContiguousStorageIfAvailable { bytes -> [UInt8]? in
+        bytes.contains { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") } ? nil : Array(bytes)
+    }
+    if let plain = plain ?? nil { return plain }
     var result = [UInt8]()
     result.reserveCapacity(text.count)
     var iterator = text.makeIterator()

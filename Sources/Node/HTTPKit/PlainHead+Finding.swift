@@ -84,8 +84,13 @@ private struct HeadReader {
         let from = method.length + 1
         let to = line.upperBound - version.utf8CodeUnitCount
         guard from < to, bytes[from] == UInt8(ascii: "/"), isAt(to, version) else { throw PlainHead.Unclear() }
-        for byte in bytes[from..<to] where byte <= 0x20 { throw PlainHead.Unclear() }
-        return PlainHead(method.value, target: word(from..<to))
+        var mark = to
+        for place in from..<to {
+            let byte = bytes[place]
+            guard byte > 0x20 else { throw PlainHead.Unclear() }
+            if byte == UInt8(ascii: "?"), mark == to { mark = place }
+        }
+        return PlainHead(method.value, path: word(from..<mark), query: mark < to ? word(mark + 1..<to) : nil)
     }
 
     private mutating func method() throws(PlainHead.Unclear) -> (value: HTTPRequest.Method, length: Int) {

@@ -31,15 +31,10 @@ package struct PlainHead: Sendable {
     }
 
     /// A head read from bytes; only `PlainHead.find` makes one.
-    init(_ method: HTTPRequest.Method, target: String) {
+    init(_ method: HTTPRequest.Method, path: String, query: String?) {
         self.method = method
-        if let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) {
-            path = target[..<mark]
-            query = target[target.utf8.index(after: mark)...]
-        } else {
-            path = target[...]
-            query = nil
-        }
+        self.path = path[...]
+        self.query = query?[...]
     }
 
     /// The media type of the body in lower case without its parameters; `nil` when the request names none.

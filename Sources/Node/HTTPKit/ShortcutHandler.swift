@@ -17,7 +17,7 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         /// What comes next is the head of a request.
         case open
         case receiving(PlainHead)
-        case answering(PlainHead)
+        case answering(isHead: Bool)
         /// So many bytes of a request are still to come that the general path has.
         case passing(Int)
         case general
@@ -146,7 +146,7 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func answer(_ head: PlainHead, _ body: ByteBuffer, _ context: ChannelHandlerContext) {
-        state = .answering(head)
+        state = .answering(isHead: head.method == .head)
         connection.requestCame()
         if head.ends { endsWhenAnswered = true }
         let id = head.requestID ?? common.requestIDs.make()
@@ -162,7 +162,7 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func refuseSlowBody(_ head: PlainHead) {
-        state = .answering(head)
+        state = .answering(isHead: head.method == .head)
         endsWhenAnswered = true
         let id = head.requestID ?? common.requestIDs.make()
         finish(Problem.bodyTooSlow.document(requestID: id), id)
@@ -182,9 +182,9 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: - Going out
 
     private func finish(_ document: Document, _ id: String) {
-        guard case .answering(let head) = state, let context, context.channel.isActive else { return }
+        guard case .answering(let isHead) = state, let context, context.channel.isActive else { return }
         state = .open
-        connection.send(document, requestID: id, isHead: head.method == .head, ends: endsWhenAnswered)
+        connection.send(document, requestID: id, isHead: isHead, ends: endsWhenAnswered)
         common.metrics.count(
             route: shortcut.route, status: document.status.code,
             microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1_000))

@@ -49,9 +49,10 @@ public struct Output: Sendable {
     public init() {}
 
     public mutating func removeAll() {
-        now.removeAll(keepingCapacity: true)
-        afterPersist.removeAll(keepingCapacity: true)
-        replies.removeAll(keepingCapacity: true)
+        // Mostly two of them hold nothing, and to empty nothing has its price.
+        if !now.isEmpty { now.removeAll(keepingCapacity: true) }
+        if !afterPersist.isEmpty { afterPersist.removeAll(keepingCapacity: true) }
+        if !replies.isEmpty { replies.removeAll(keepingCapacity: true) }
         statusChanged = false
     }
 }
