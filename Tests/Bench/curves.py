@@ -93,7 +93,7 @@ def _latency(results):
         if high is None:
             text += _text((x(low) if low else LABELS) + 8, y + 4, "p99 never sent" if low else "never sent")
     caption = "p50, and a line to p99, in milliseconds at etcd's rate and nine tenths of it (logarithmic)"
-    return f"<h2>Latency at fixed rates</h2>{_figure_of(caption, LABELS + WIDTH + 40, len(runs) * ROW + 40, text)}"
+    return f"<h2>Latency at fixed rates</h2>{_figure_of(caption, LABELS + WIDTH + 80, len(runs) * ROW + 40, text)}"
 
 
 def _plot(caption, across, curves, is_logarithmic):
@@ -120,12 +120,12 @@ def _plot(caption, across, curves, is_logarithmic):
         line = " ".join(f"{x(value):.1f},{y(figure):.1f}" for value, figure in curve)
         text += f'<polyline class="{name}" points="{line}"/>'
         text += "".join(f'<circle class="{name}" cx="{x(value):.1f}" cy="{y(figure):.1f}" r="3"/>' for value, figure in curve)
-        ends.append((y(curve[-1][1]), name))
+        ends.append((y(curve[-1][1]), x(curve[-1][0]), name))
     # Names stand beside the ends of their curves, and not upon each other.
     last = -ROW
-    for place, name in sorted(ends):
-        last = max(place, last + 14)
-        text += _text(LEFT + WIDTH + 8, last + 4, name, kind=name)
+    for upright, across_end, name in sorted(ends):
+        last = max(upright, last + 14)
+        text += _text(across_end + 8, last + 4, name, kind=name)
     return _figure_of(caption, LEFT + WIDTH + RIGHT, TOP + HEIGHT + BOTTOM, text)
 
 
@@ -149,11 +149,11 @@ def _text(x, y, text, anchor="start", kind=""):
 
 
 def _even(highest):
-    """Five equal steps from 0, of 1, 2 or 5 times a power of ten each."""
+    """At most five equal steps from 0, of 1, 2 or 5 times a power of ten each."""
     step = 10 ** math.floor(math.log10(max(highest, 1e-9) / 5))
     while step * 5 < highest:
         step *= 2 if str(f"{step:e}")[0] in "15" else 2.5
-    return [step * number for number in range(6)]
+    return [step * number for number in range(max(1, math.ceil(highest / step)) + 1)]
 
 
 def _decades(low, high):
