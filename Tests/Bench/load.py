@@ -77,7 +77,14 @@ def run(cluster, what, keys, seconds, check=False, count=CONNECTIONS, value_byte
 def _generate(command, ports, count, seconds):
     """Runs the generator: its exit status, what it printed, its connections by port, its processor time in seconds."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = threading.Timer(seconds + TIMEOUT + PATIENCE, process.kill)
+    patience = seconds + TIMEOUT + PATIENCE
+    late = threading.Event()
+
+    def give_up():
+        late.set()
+        process.kill()
+
+    deadline = threading.Timer(patience, give_up)
     deadline.start()
     try:
         spread = _spread(process, ports, count)
@@ -90,6 +97,8 @@ def _generate(command, ports, count, seconds):
             process.kill()
             process.wait()
         process.stdout.close()
+    if late.is_set():
+        raise BenchError(f"the generator had not ended after {patience} s: {' '.join(command)}")
     return process.returncode, output, spread, usage.ru_utime + usage.ru_stime
 
 

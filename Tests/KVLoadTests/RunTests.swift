@@ -5,6 +5,10 @@ import Testing
 @testable import KVBackendBench
 @testable import KVLoad
 
+#if canImport(FoundationXML)
+import FoundationXML
+#endif
+
 /// Whole runs against a server of Redis's protocol that does as it is told.
 @Suite(.timeLimit(.minutes(2))) struct RunTests {
     private func plan(_ endpoint: LoadEndpoint, _ mix: String = "get") throws -> LoadPlan {
@@ -39,6 +43,11 @@ import Testing
         #expect(result.fault == nil)
         let report = LoadReport(result)
         #expect(report.text.contains("update") && report.html.contains("<polyline"))
+        // All but the doctype and the one tag that HTML leaves open is XML.
+        let xml = report.html.replacingOccurrences(of: "<!doctype html>", with: "").replacing(
+            #/<meta [^>]*>/#, with: "")
+        let parser = XMLParser(data: Data(xml.utf8))
+        #expect(parser.parse(), "\(String(describing: parser.parserError)) at line \(parser.lineNumber)")
         #expect(report.doubts.isEmpty, "\(report.doubts)")
     }
 
