@@ -101,8 +101,8 @@ def overload(cluster, keys, seconds, say):
     cluster.load(keys)
     load.run(cluster, "put", keys, WARM_UP, check=True)
     peak = load.run(cluster, "put", keys, seconds)["per_second"]
-    load.run(cluster, "put", keys, WARM_UP, check=True, count=1_024, allowed=refusals)
     with Highest(cluster.members) as highest:
+        load.run(cluster, "put", keys, WARM_UP, check=True, count=1_024, allowed=refusals)
         found = load.run(cluster, "put", keys, seconds, count=1_024, rate=int(peak * 10), allowed=refusals)
     cluster.await_healthy()
     load.run(cluster, "put", keys, WARM_UP, check=True)
