@@ -11,7 +11,8 @@ SOURCES := Sources Tests Package.swift
 define RUN_TESTS
 swift test --skip-build --no-parallel --skip KVClusterTests
 swift test --skip-build --filter KVClusterTests
-KV_EXECUTABLE=.build/debug/kv Tests/Bench/smoke
+Tests/Bench/smoke --self-test
+KV_EXECUTABLE=.build/debug/kv Tests/Bench/smoke --build debug
 Tests/Nemesis/run --self-test
 KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 11 --seconds 30 --backend lmdb --links proxy
 KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 12 --seconds 60 --backend mixed --links direct

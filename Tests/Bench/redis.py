@@ -6,7 +6,12 @@ import subprocess
 
 import load
 from machine import BenchError
-from servers import Cluster, Server, free_ports, key_name, random_value
+from servers import Cluster, key_name, random_value
+from serving import Server, free_ports
+
+
+LOADING = 600
+"""Seconds after which loading is given up."""
 
 
 class Redis(Cluster):
@@ -49,18 +54,22 @@ class Redis(Cluster):
         self.await_healthy(patience)
 
     def await_answers(self, patience):
-        find = self.find_problem
-        self.find_problem = lambda: next((f"{port} is silent" for port in self.everyone if self.ask(port, "PING") != "+PONG"), None)
-        self.await_healthy(patience)
-        self.find_problem = find
+        self.await_healthy(patience, self.find_silence)
+
+    def find_silence(self):
+        return next((f"{port} is silent" for port in self.everyone if self.ask(port, "PING") != "+PONG"), None)
 
     def find_problem(self):
         for port in self.everyone:
             text = self.ask(port, "CLUSTER INFO")
             if "cluster_state:ok" not in text or "cluster_known_nodes:6" not in text:
                 return f"{port} is not part of a working cluster"
-        roles = [self.ask(port, "ROLE").split("\r\n")[2] for port in self.ports]
-        return None if set(roles) == {"master"} else "the first three are not the masters"
+        for port in self.ports:
+            # An array, whose first element is the role: *3, its length, itself.
+            lines = self.ask(port, "ROLE").split("\r\n")
+            if len(lines) < 3 or lines[2] != "master":
+                return f"{port}, one of the first three, is not a master"
+        return None
 
     @staticmethod
     def ask(port, command):
@@ -74,7 +83,7 @@ class Redis(Cluster):
         done = subprocess.run([
             load.generator, "bench", "cluster", *(f"127.0.0.1:{port}" for port in self.ports), "--target", "redis",
             "--mix", "get", "--records", str(count), "--value-bytes", str(value_bytes), "--warm-up", "0", "--seconds", "1",
-            "--check"], capture_output=True, text=True)
+            "--check"], capture_output=True, text=True, timeout=LOADING)
         if done.returncode != 0:
             raise BenchError(f"redis: loading keys failed: {done.stdout}{done.stderr}")
 

@@ -9,6 +9,11 @@ def spread(values, form):
     return f"{form(median(values))} ({form(min(values))} to {form(max(values))})"
 
 
+def latency(milliseconds):
+    """None: it falls among operations that were never sent."""
+    return "not sent" if milliseconds is None else f"{milliseconds:.1f}"
+
+
 def table(head, rows):
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = [
@@ -96,18 +101,19 @@ def scale(points):
 
 
 def same_rate(results):
-    rows = []
-    for name, found in results.items():
-        for what, figures in found.items():
-            rows.append([
-                what.split()[0], f"{figures['rate']:,}", name, f"{figures['p50_ms']:.1f}", f"{figures['p99_ms']:.1f}",
-                f"{figures['never_sent']:,}"])
-    rows.sort(key=lambda row: (row[0], row[1], row[2]))
-    return table(["", "a second", "", "p50 ms", "p99 ms", "not sent in time"], rows)
+    found = [
+        (what.split()[0], figures["rate"], name, figures)
+        for name, runs in results.items() for what, figures in runs.items()]
+    rows = [
+        [what, f"{rate:,}", name, latency(figures["p50_ms"]), latency(figures["p99_ms"]), f"{figures['never_sent']:,}"]
+        for what, rate, name, figures in sorted(found, key=lambda row: row[:3])]
+    return table(["", "a second", "", "p50 ms", "p99 ms", "never sent"], rows)
 
 
 def overload(found):
-    grown = max(found["anon_after"][name] - found["anon_before"][name] for name in found["anon_after"])
-    return table(["peak", "asked", "done", "share", "refused with 503", "not sent", "afterwards", "memory grew by, MiB"], [[
-        f"{found['peak']:,.0f}", f"{found['asked']:,.0f}", f"{found['goodput']:,.0f}", f"{found['share']:.2f}",
-        f"{sum(found['refused'].values()):,}", f"{found['never_sent']:,}", f"{found['afterwards']:,.0f}", f"{grown / MEBI:.0f}"]])
+    grown = max(found["anon_highest"][name] - before for name, before in found["anon_before"].items())
+    return table(
+        ["peak", "asked", "done", "share", "refused with 503", "never sent", "afterwards", "memory grew by at most, MiB"], [[
+            f"{found['peak']:,.0f}", f"{found['asked']:,.0f}", f"{found['goodput']:,.0f}", f"{found['share']:.2f}",
+            f"{sum(found['refused'].values()):,}", f"{found['never_sent']:,}", f"{found['afterwards']:,.0f}",
+            f"{grown / MEBI:.0f}"]])

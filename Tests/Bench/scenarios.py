@@ -8,11 +8,11 @@ import time
 
 import load
 from machine import BenchError, folder_bytes, memory
-from servers import Client
+from serving import Client
 
 
 def throughput(clusters, rounds, seconds, warm_up, keys, say):
-    """Each cluster in its turn, `rounds` times, alone on the machine: the others are stopped meanwhile.
+    """Each cluster in its turn, `rounds` times, alone on the machine: the others are stopped meanwhile. Yields each round.
 
     The order changes from round to round. The warm-up looks at every answer, the measured runs only at statuses."""
     for cluster in clusters:
@@ -22,7 +22,6 @@ def throughput(clusters, rounds, seconds, warm_up, keys, say):
         cluster.verify(keys)
         cluster.stop()
         os.sync()
-    results = []
     for number in range(rounds):
         turn = {}
         for place in range(len(clusters)):
@@ -42,8 +41,7 @@ def throughput(clusters, rounds, seconds, warm_up, keys, say):
             cluster.stop()
             # What this one left to the kernel must not be written during the next one's turn.
             os.sync()
-        results.append(turn)
-    return results
+        yield turn
 
 
 def resident(cluster, keys, seconds, say):

@@ -1,145 +1,16 @@
-"""The contestants: clusters of server processes on this machine, started, asked and stopped by process id."""
+"""The contestants: clusters of servers on this machine, and what all of them can be asked."""
 
 import base64
-import ctypes
 import http.client
 import json
 import os
 import random
 import re
-import signal
-import socket
-import subprocess
 import threading
 import time
 
 from machine import BenchError
-
-LIBC = ctypes.CDLL(None, use_errno=True)
-PR_SET_PDEATHSIG = 1
-started = []
-"""Every process that runs."""
-
-
-def _ends_with_parent():
-    """In the child: dies with the benchmark, whatever ends it, and leaves the terminal's Ctrl-C to it."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.setsid()
-
-
-class Server:
-    """One server process, with a log file of its own."""
-
-    def __init__(self, name, command, folder):
-        self.name, self.command, self.folder = name, command, folder
-        self.log = os.path.join(folder, f"{name}.log")
-        self.process = None
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def start(self):
-        # What the environment would configure is not what is measured.
-        environment = {name: text for name, text in os.environ.items() if not name.startswith(("KV_", "ETCD_"))}
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                self.command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                preexec_fn=_ends_with_parent)
-        started.append(self.process)
-
-    def check(self):
-        status = self.process.poll()
-        if status is not None:
-            raise BenchError(f"{self.name} ended with status {status}; the end of its log:\n{self.log_end()}")
-
-    def log_end(self):
-        with open(self.log, errors="replace") as file:
-            return "".join(file.readlines()[-15:])
-
-    def kill(self):
-        """SIGKILL. `start` may follow."""
-        self.process.kill()
-        self.process.wait()
-        started.remove(self.process)
-
-    def terminate(self):
-        """SIGTERM, if it runs."""
-        if self.process in started and self.process.poll() is None:
-            self.process.terminate()
-
-    def await_end(self, patience):
-        """After `terminate`. Raises BenchError when it takes longer, or when it was no clean stop."""
-        if self.process not in started:
-            return
-        try:
-            status = self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise BenchError(f"{self.name} did not stop within {patience} s of SIGTERM") from None
-        started.remove(self.process)
-        if status not in (0, -signal.SIGTERM):
-            raise BenchError(f"{self.name} ended with status {status}; the end of its log:\n{self.log_end()}")
-
-
-def kill_all():
-    """Ends what still runs: the last resort of every way out."""
-    for process in started:
-        process.kill()
-    for process in started:
-        process.wait()
-    started.clear()
-
-
-def free_ports(count, first=21_000):
-    """Ports that nobody listens on, below those that outgoing connections get."""
-    found = []
-    for port in range(first, 32_000):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise BenchError(f"fewer than {count} free ports")
-
-
-class Client:
-    """One connection, kept open; it is opened again after an error."""
-
-    def __init__(self, port, timeout=30):
-        self.port, self.timeout, self.connection = port, timeout, None
-
-    def ask(self, method, path, body=None):
-        """(status, headers, body). Raises OSError or HTTPException when there is no answer."""
-        if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
-            self.connection.connect()
-            self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            headers = {"Content-Type": "application/json"} if body is not None else {}
-            self.connection.request(method, path, body, headers)
-            answer = self.connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        except (OSError, http.client.HTTPException):
-            self.close()
-            raise
-
-    def json(self, method, path, body=None):
-        """The answer's JSON; BenchError unless the status is 200."""
-        text = None if body is None else json.dumps(body)
-        status, _, answer = self.ask(method, path, text)
-        if status != 200:
-            raise BenchError(f"{method} {path} on port {self.port}: status {status}: {answer[:300]!r}")
-        return json.loads(answer)
-
-    def close(self):
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
+from serving import Client, Server, free_ports
 
 
 def key_name(number):
@@ -152,7 +23,7 @@ def random_value(count):
 
 
 class Cluster:
-    """What both contestants share. `ports` are where clients ask; `servers` are all processes, `members` those that
+    """What all contestants share. `ports` are where clients ask; `servers` are all processes, `members` those that
     store data, in the order of `ports`."""
 
     name = kind = durability = ""
@@ -193,23 +64,23 @@ class Cluster:
             time.sleep(0.05)
         return time.monotonic() - began
 
-    def await_healthy(self, patience=120):
-        """Until every member serves and every key has all its replicas in step."""
+    def await_healthy(self, patience=120, problem=None):
+        """Until every member serves and every key has all its replicas in step; or until there is no other `problem`."""
         deadline = time.monotonic() + patience
         while True:
             for server in self.servers:
                 server.check()
-            problem = self.problem()
-            if problem is None:
+            found = self.problem(problem)
+            if found is None:
                 return
             if time.monotonic() > deadline:
-                raise BenchError(f"{self.name} is not healthy after {patience} s: {problem}")
+                raise BenchError(f"{self.name} is not healthy after {patience} s: {found}")
             time.sleep(0.05)
 
-    def problem(self):
+    def problem(self, find=None):
         """Why the cluster isn't healthy, or None."""
         try:
-            return self.find_problem()
+            return (find or self.find_problem)()
         except (OSError, http.client.HTTPException, BenchError) as error:
             return str(error)
 

@@ -44,6 +44,8 @@ import Testing
                 result.status == 0 && !result.output.contains("operations failed"), "\(result.output)\(result.errors)")
             let json = try JSON(Array(Data(contentsOf: URL(filePath: file))))
             #expect((json["done"].integer ?? 0) > 0 && json["missing"].integer == 0, "\(result.output)")
+            #expect(
+                (json["latency_ns"]["p99"].integer ?? 0) > 0 && (json["count"].integer ?? 0) > 0, "\(result.output)")
         }
         let page = try await cluster.command("ls", "bench/")
         #expect(page.output.split(separator: "\n").count >= 300)

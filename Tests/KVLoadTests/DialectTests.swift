@@ -35,6 +35,10 @@ import Testing
         return answer
     }
 
+    private func isWrong(_ answer: LoadAnswer) -> Bool {
+        if case .wrong = answer.outcome { true } else { false }
+    }
+
     private func http(_ status: String, _ body: String, _ fields: String = "") -> String {
         "HTTP/1.1 \(status)\r\nserver: x\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
     }
@@ -70,6 +74,19 @@ import Testing
             Issue.record("a write without acknowledgements was taken for one")
             return
         }
+        for body in [#"{"key":"a long key","value":"1234"}"#, #"{"key":"a long key","value":"123456"}"#] {
+            #expect(try isWrong(answer(dialect, http("200 OK", body), read)), "\(body)")
+        }
+        for operation in [LoadOperation.update, .insert, .scan] {
+            let question = LoadQuestion(operation: operation)
+            #expect(try answer(dialect, http("404 Not Found", "{}"), question).outcome == .failed("status 404"))
+        }
+        let scan = LoadQuestion(operation: .scan, isChecked: true)
+        let rest = #""prefixes":[],"next_cursor":null,"incomplete""#
+        #expect(try answer(dialect, http("200 OK", #"{"keys":[{"key":"k"}],\#(rest):[]}"#), scan).outcome == .done)
+        for body in [#"{"keys":[],\#(rest):[]}"#, #"{"keys":[{"key":"k"}],\#(rest):[3]}"#, "{}"] {
+            #expect(try isWrong(answer(dialect, http("200 OK", body), scan)), "\(body)")
+        }
         let modify = LoadQuestion(operation: .modify)
         let found = try answer(dialect, http("200 OK", #"{"value":"12345"}"#, "ETag: \"3-9\"\r\n"), modify)
         #expect(found == LoadAnswer(outcome: .done, version: Array("\"3-9\"".utf8)))
@@ -86,6 +103,18 @@ import Testing
         #expect(
             try answer(dialect, http("200 OK", #"{"header":{},"kvs":[{"value":"MTIzNDU="}]}"#), read).outcome == .done)
         #expect(try answer(dialect, http("200 OK", #"{"header":{}}"#), read).outcome == .missing)
+        let modify = LoadQuestion(operation: .modify, isChecked: true)
+        for value in ["MTIzNA==", "MTIzNDU2Nzg=", ""] {
+            let body = #"{"header":{"revision":"1"},"kvs":[{"key":"a","mod_revision":"3","value":"\#(value)"}]}"#
+            for question in [read, modify] {
+                #expect(try isWrong(answer(dialect, http("200 OK", body), question)), "\(value)")
+            }
+        }
+        let scan = LoadQuestion(operation: .scan, isChecked: true)
+        #expect(try answer(dialect, http("200 OK", #"{"header":{},"kvs":[{"key":"a"}]}"#), scan).outcome == .done)
+        #expect(try isWrong(answer(dialect, http("200 OK", #"{"header":{}}"#), scan)))
+        let swap = LoadQuestion(operation: .modify, isConditional: true, isChecked: true)
+        #expect(try isWrong(answer(dialect, http("200 OK", "{}"), swap)))
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         let pieces = "9\r\n{\"kvs\":[{\r\n1C;x=y\r\n\"mod_revision\":\"17\",\"v\":1}]}\r\n0\r\n\r\n"
         let found = try answer(dialect, chunked + pieces, LoadQuestion(operation: .modify))
@@ -107,6 +136,7 @@ import Testing
             return
         }
         let update = LoadQuestion(operation: .update)
+        #expect(try isWrong(answer(dialect, "$-1\r\n", update)))
         #expect(try answer(dialect, "+OK\r\n", update).outcome == .done)
         #expect(try answer(dialect, "-MOVED 7 127.0.0.1:1\r\n", update).outcome == .failed("MOVED"))
     }
@@ -117,6 +147,12 @@ import Testing
         "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4000001\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + String(repeating: "x", count: 5_000),
+        "HTTP/1.1 200 OK\r\nContent-Length: 67108865\r\n\r\n",
     ])
     func `what is no answer is refused`(text: String) {
         var buffer = ByteBuffer(string: text)
@@ -125,7 +161,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["?\r\n", "$x\r\n", "$-2\r\n", "$9999999999999999999\r\n", "*1\r\n+OK\r\n"])
+    @Test(arguments: ["?\r\n", "$x\r\n", "$-2\r\n", "$9999999999999999999\r\n", "$67108865\r\n", "*1\r\n+OK\r\n"])
     func `what is no reply of Redis is refused`(text: String) {
         var buffer = ByteBuffer(string: text)
         #expect(throws: LoadProtocolError.self) {

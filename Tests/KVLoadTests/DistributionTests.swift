@@ -70,6 +70,23 @@ import Testing
         for number in 0..<100 { #expect(parts.count { $0.contains(number) } == 1) }
     }
 
+    /// Scattered ranks leave some records out: 7 of 10 are ever drawn.
+    @Test(arguments: LoadDistribution.allCases)
+    func `a server that holds one record is asked for that one`(distribution: LoadDistribution) {
+        for held in 0..<10 {
+            let ranks = LoadChooser.ranks(distribution, records: 10)
+            var chooser = LoadChooser(distribution, records: 10, ranks: ranks, seed: 7, first: 0)
+            for _ in 0..<5 { #expect(chooser.next(inserted: []) { $0 == held } == held) }
+        }
+    }
+
+    @Test func `more threads than numbers can be multiplied with are refused`() {
+        var plan = LoadPlan()
+        plan.endpoints = [LoadEndpoint(host: "a", port: 1), LoadEndpoint(host: "b", port: 1)]
+        plan.threads = .max
+        #expect(plan.problems.contains { $0.contains("threads: 1 to 64") })
+    }
+
     @Test func `a plan that can't be measured says why`() {
         var plan = LoadPlan()
         plan.target = .redis

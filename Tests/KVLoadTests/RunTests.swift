@@ -1,86 +1,16 @@
 import Foundation
-import NIOCore
-import NIOPosix
 import Synchronization
 import Testing
 
 @testable import KVBackendBench
 @testable import KVLoad
 
-/// Runs against a server of Redis's protocol that does as it is told.
+#if canImport(FoundationXML)
+import FoundationXML
+#endif
+
+/// Whole runs against a server of Redis's protocol that does as it is told.
 @Suite(.timeLimit(.minutes(2))) struct RunTests {
-    /// Holds all slots and any value; every connection is answered in order.
-    private final class Server: Sendable {
-        let requests = Atomic<Int>(0)
-        let sets = Atomic<Int>(0)
-        /// What a request of this number, counted over all connections, is answered with instead; closes when empty.
-        let exceptions: [Int: String]
-        /// Nothing is answered for so long after the request of this number.
-        let stall: (request: Int, seconds: TimeAmount)?
-
-        init(exceptions: [Int: String] = [:], stall: (Int, TimeAmount)? = nil) {
-            self.exceptions = exceptions
-            self.stall = stall
-        }
-
-        static func with<Value>(
-            _ server: Server, _ body: (LoadEndpoint) async throws -> Value
-        ) async throws -> Value {
-            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            let channel = try await ServerBootstrap(group: group)
-                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                .childChannelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(Handler(server))
-                    }
-                }
-                .bind(host: "127.0.0.1", port: 0).get()
-            let result: Result<Value, any Error>
-            do {
-                result = .success(
-                    try await body(LoadEndpoint(host: "127.0.0.1", port: channel.localAddress?.port ?? 0)))
-            } catch {
-                result = .failure(error)
-            }
-            try await channel.close()
-            try await group.shutdownGracefully()
-            return try result.get()
-        }
-    }
-
-    private final class Handler: ChannelInboundHandler {
-        typealias InboundIn = ByteBuffer
-        typealias OutboundOut = ByteBuffer
-        private let server: Server
-
-        init(_ server: Server) { self.server = server }
-
-        /// One request arrives at a time: clients wait for answers.
-        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            let text = String(buffer: unwrapInboundIn(data))
-            if text.contains("CLUSTER") {
-                let port = context.channel.localAddress?.port ?? 0
-                let line = "aa 127.0.0.1:\(port)@1 myself,master - 0 0 1 connected 0-16383\n"
-                return write("$\(line.utf8.count)\r\n\(line)\r\n", context)
-            }
-            let number = server.requests.add(1, ordering: .relaxed).newValue
-            if text.contains("SET") { server.sets.add(1, ordering: .relaxed) }
-            let usual = text.contains("SET") ? "+OK\r\n" : "$5\r\n12345\r\n"
-            let answer = server.exceptions[number] ?? usual
-            if answer.isEmpty { return context.close(promise: nil) }
-            if let stall = server.stall, number == stall.request {
-                // Nobody else is answered either: there is one thread.
-                let end = NIODeadline.now() + stall.seconds
-                while NIODeadline.now() < end { usleep(1_000) }
-            }
-            write(answer, context)
-        }
-
-        private func write(_ text: String, _ context: ChannelHandlerContext) {
-            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
-        }
-    }
-
     private func plan(_ endpoint: LoadEndpoint, _ mix: String = "get") throws -> LoadPlan {
         var plan = LoadPlan()
         (plan.endpoints, plan.target, plan.mix) = ([endpoint], .redis, try #require(LoadMix.preset(mix)))
@@ -90,8 +20,8 @@ import Testing
     }
 
     @Test func `every record is put once, then the mix is counted`() async throws {
-        let server = Server()
-        let result = try await Server.with(server) { endpoint in
+        let server = ScriptedServer()
+        let result = try await server.whileListening { endpoint in
             var plan = try plan(endpoint, "a")
             plan.warmUpSeconds = 1
             return try await LoadRun.perform(plan) { _ in }
@@ -103,15 +33,30 @@ import Testing
         #expect(result.tally.done <= Int(reads + writes) && result.tally.seconds.reduce(0, +) == result.tally.done)
         #expect(result.tally.sent == [Int(reads + writes)])
         let json = try JSONSerialization.jsonObject(with: LoadReport(result).json()) as? [String: Any]
-        #expect(json?["done"] as? Int == result.tally.done)
+        #expect(json?["done"] as? Int == result.tally.done && json?["count"] as? Int == Int(reads + writes))
+        for name in ["seed", "prefix", "warm_up_seconds", "timeout_seconds", "checks"] {
+            #expect(json?[name] != nil, "\(name)")
+        }
+        #expect((json?["latency_ns"] as? [String: Any])?["p99.9"] as? Int ?? 0 > 0)
+        let operations = json?["operations"] as? [String: [String: Any]]
+        #expect((operations?["update"]?["latency_ns"] as? [String: Any])?["max"] as? Int ?? 0 > 0)
+        #expect(result.fault == nil)
         let report = LoadReport(result)
         #expect(report.text.contains("update") && report.html.contains("<polyline"))
+        // All but the doctype and the one tag that HTML leaves open is XML.
+        let xml = report.html.replacingOccurrences(of: "<!doctype html>", with: "").replacing(
+            #/<meta [^>]*>/#, with: "")
+        let parser = XMLParser(data: Data(xml.utf8))
+        #expect(parser.parse(), "\(String(describing: parser.parserError)) at line \(parser.lineNumber)")
         #expect(report.doubts.isEmpty, "\(report.doubts)")
     }
 
     @Test func `failures are counted by their names and the load goes on`() async throws {
         let exceptions = [5: "-MOVED 1 x:1\r\n", 6: "$4\r\n1234\r\n", 7: "nonsense\r\n", 8: "", 9: "$-1\r\n"]
-        let result = try await Server.with(Server(exceptions: exceptions)) { endpoint in
+        let server = ScriptedServer { number, _ in
+            exceptions[number].map { $0.isEmpty ? .close : .text($0) } ?? .usual
+        }
+        let result = try await server.whileListening { endpoint in
             var plan = try plan(endpoint)
             (plan.loads, plan.checks) = (false, true)
             return try await LoadRun.perform(plan) { _ in }
@@ -123,11 +68,13 @@ import Testing
         #expect(result.tally.missing == 1 && result.tally.failed == 4)
         #expect(result.tally.done > 20)
         #expect(LoadReport(result).doubts.count >= 5)
+        #expect(result.fault == "\(result.tally.wrong) answers were wrong" && result.tally.wrong == 2)
     }
 
     @Test func `wrong answers while warming up end the run`() async throws {
         await #expect(throws: LoadError.self) {
-            try await Server.with(Server(exceptions: [310: "$4\r\n1234\r\n"])) { endpoint in
+            let server = ScriptedServer { number, _ in number == 310 ? .text("$4\r\n1234\r\n") : .usual }
+            try await server.whileListening { endpoint in
                 var plan = try plan(endpoint)
                 plan.warmUpSeconds = 1
                 _ = try await LoadRun.perform(plan) { _ in }
@@ -138,10 +85,59 @@ import Testing
         }
     }
 
+    @Test func `what nobody asked for is counted`() async throws {
+        let server = ScriptedServer { number, _ in .text(number == 1 ? "+OK\r\n+OK\r\n" : "+OK\r\n") }
+        let result = try await server.whileListening { endpoint in
+            var plan = try plan(endpoint, "put")
+            plan.loads = false
+            return try await LoadRun.perform(plan) { _ in }
+        }
+        #expect(result.tally.wrong == 1 && result.fault == "1 answers were wrong")
+    }
+
+    @Test func `an outage until the end is seen as one`() async throws {
+        let server = ScriptedServer { number, _ in number > 50 ? .vanish : .usual }
+        let result = try await server.whileListening { endpoint in
+            var plan = try plan(endpoint)
+            (plan.loads, plan.seconds) = (false, 3)
+            return try await LoadRun.perform(plan) { _ in }
+        }
+        #expect(result.tally.seconds.count == 3 && result.tally.seconds.suffix(2) == [0, 0])
+        #expect(result.tally.done == 50 && result.tally.failures["connection closed"] == 8)
+    }
+
+    @Test func `nothing done is a fault`() async throws {
+        let server = ScriptedServer { _, _ in .text("-LOADING Redis is loading\r\n") }
+        let result = try await server.whileListening { endpoint in
+            var plan = try plan(endpoint)
+            plan.loads = false
+            return try await LoadRun.perform(plan) { _ in }
+        }
+        #expect(result.fault == "no operation was done")
+        #expect(LoadReport(result).text.contains("all"))
+    }
+
+    @Test func `neither the number nor the length of failures' names grows without end`() {
+        var tally = LoadTally(servers: 1)
+        let long = String(repeating: "x", count: 1_000)
+        for number in 0..<1_000 {
+            tally.record(.read, .failed("\(number) \(long)"), latency: 1, second: 0)
+        }
+        var sum = LoadTally(servers: 1)
+        for _ in 0..<3 { sum.add(tally) }
+        #expect(sum.failed == 3_000 && sum.failures.count == 65)
+        #expect(sum.failures.keys.allSatisfy { $0.count <= 80 })
+    }
+
     /// 400 a second: a stall of half a second hits the operations that came due meanwhile, 200 of them, and each of
     /// those waited as long as it was due before the end of the stall.
     @Test func `what was due while the server stalled waited since it was due`() async throws {
-        let result = try await Server.with(Server(stall: (100, .milliseconds(500)))) { endpoint in
+        let server = ScriptedServer { number, _ in
+            // Nobody else is answered either: there is one thread.
+            if number == 100 { usleep(500_000) }
+            return .usual
+        }
+        let result = try await server.whileListening { endpoint in
             var plan = try plan(endpoint)
             (plan.rate, plan.loads, plan.seconds) = (400, false, 2)
             return try await LoadRun.perform(plan) { _ in }

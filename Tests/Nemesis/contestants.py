@@ -68,8 +68,9 @@ class Etcd:
 
     def __init__(self, executable, folder):
         import servers
+        import serving
 
-        self.kill_all = servers.kill_all
+        self.kill_all = serving.kill_all
         self.cluster = servers.Etcd(executable, os.path.join(folder, "etcd"))
         self.members = [server.name for server in self.cluster.members]
         self.addresses = {name: ("127.0.0.1", port) for name, port in zip(self.members, self.cluster.ports)}

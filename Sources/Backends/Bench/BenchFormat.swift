@@ -57,4 +57,15 @@ package enum BenchFormat {
     }
 
     static func ratio(_ value: Double) -> String { decimals(value, 2) }
+
+    /// Lines of a table whose rows all have as many cells: the first column to the left, figures to the right.
+    package static func aligned(_ rows: [[String]]) -> [String] {
+        let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            row.enumerated().map { column, text in
+                let space = String(repeating: " ", count: widths[column] - text.count)
+                return column == 0 ? text + space : space + text
+            }.joined(separator: "  ")
+        }
+    }
 }

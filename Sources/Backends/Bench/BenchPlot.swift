@@ -89,22 +89,3 @@ package struct BenchPlot {
         return (2 * sum + Double(value.exponent) * 0.693_147_180_559_945_3) / 2.302_585_092_994_045_7
     }
 }
-
-/// Text in a page.
-package enum HTMLText {
-    package static func escape(_ text: String) -> String {
-        var result = ""
-        for character in text.unicodeScalars {
-            switch character {
-            case "&": result += "&amp;"
-            case "<": result += "&lt;"
-            case ">": result += "&gt;"
-            case "\"": result += "&quot;"
-            // Control characters are allowed in no page.
-            case _ where character.value < 0x20 || 0x7F...0x9F ~= character.value: result += " "
-            default: result.unicodeScalars.append(character)
-            }
-        }
-        return result
-    }
-}

@@ -1,34 +1,22 @@
 extension BenchReport {
     /// One page without scripts or anything from elsewhere: what was measured, ratios, plots and every figure.
     package var html: String {
-        let facts = machine.map { "<tr><th>\(HTMLText.escape($0.0))</th><td>\(HTMLText.escape($0.1))</td></tr>" }
-        let what = contenders.map {
-            "<tr><th>\(HTMLText.escape($0.name))</th><td>\(HTMLText.escape($0.summary))</td></tr>"
-        }
-        return """
-            <!doctype html>
-            <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-            <title>Storage engines compared</title><style>\(BenchReport.style)</style></head><body>
-            <h1>Storage engines compared</h1>
-            <div class="scroll"><table class="facts">\(facts.joined())</table></div>
-            <h2>What was measured</h2>
-            <div class="scroll"><table class="facts">\(what.joined())</table></div>
-            <ul>\(notes.map { "<li>\(HTMLText.escape($0))</li>" }.joined())</ul>
-            \(ratioTable)\(plan.sizes.map(section).joined())</body></html>
-
-            """
+        HTMLText.page(
+            title: "Storage engines compared", colours: BenchReport.colours, style: BenchReport.style,
+            body: """
+                \(HTMLText.facts(machine))<h2>What was measured</h2>
+                \(HTMLText.facts(contenders.map { ($0.name, $0.summary) }))\
+                <ul>\(notes.map { "<li>\(HTMLText.escape($0))</li>" }.joined())</ul>
+                \(ratioTable)\(plan.sizes.map(section).joined())
+                """)
     }
 
+    private static let colours = (
+        light: "--engine:#0b63c5;--base:#7a828a", dark: "--engine:#6cb6ff;--base:#9198a1"
+    )
     private static let style = """
-        :root{color-scheme:light dark;--text:#1b1f24;--back:#fff;--line:#d0d7de;--engine:#0b63c5;--base:#7a828a;--good:#116329;--bad:#a40e26}
-        @media(prefers-color-scheme:dark){:root{--text:#e6edf3;--back:#0d1117;--line:#30363d;--engine:#6cb6ff;--base:#9198a1;--good:#57ab5a;--bad:#ff7b72}}
-        body{font:15px/1.45 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:74rem;margin:2rem auto;padding:0 1rem}
-        .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5rem 0}
-        th,td{padding:.15rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-        th:first-child,td:first-child{text-align:left}.facts td{text-align:left;white-space:normal}
-        .good{color:var(--good)}.bad{color:var(--bad)}.plots{display:flex;flex-wrap:wrap;gap:1rem}
-        figure{margin:0;flex:1 1 26rem;max-width:36rem}figcaption{font-weight:600;margin:.3rem 0}svg{width:100%;height:auto}
-        svg text{fill:var(--text);font-size:12px}.grid{stroke:var(--line)}.engine line{stroke:var(--engine);stroke-width:2}
+        body{max-width:74rem}.good{color:var(--good)}.bad{color:var(--bad)}.plots{display:flex;flex-wrap:wrap;gap:1rem}
+        figure{margin:0;flex:1 1 26rem;max-width:36rem}figcaption{margin:.3rem 0}.engine line{stroke:var(--engine);stroke-width:2}
         .engine circle{fill:var(--engine)}.base line{stroke:var(--base);stroke-width:2}
         .base circle{fill:var(--back);stroke:var(--base);stroke-width:2}
         """
@@ -65,14 +53,9 @@ extension BenchReport {
         let parts = BenchMix.allCases.filter(plan.mixes.contains).map { mix in
             let rows = cells.filter { $0.size == size && $0.mix == mix }.flatMap(rows(of:))
             guard !rows.isEmpty else { return "" }
-            let table = rows.map { row in
-                "<tr>" + figures(row).map { "<td>\(HTMLText.escape($0))</td>" }.joined() + "</tr>\n"
-            }
             return """
                 <h3>\(mix.rawValue), values of \(size) bytes</h3><div class="plots">\(ratePlot(rows))\(latencyPlot(rows))</div>
-                <details><summary>All figures</summary><div class="scroll"><table>
-                <tr>\(BenchReport.columns.map { "<th>\(HTMLText.escape($0))</th>" }.joined())</tr>
-                \(table.joined())</table></div></details>
+                <details><summary>All figures</summary>\(HTMLText.table(BenchReport.columns, rows.map(figures)))</details>
 
                 """
         }

@@ -31,20 +31,9 @@ extension BenchReport {
                 let rows = cells.filter { $0.size == size && $0.mix == mix }.flatMap(rows(of:))
                 guard !rows.isEmpty else { continue }
                 lines += ["", "\(mix.rawValue), values of \(size) bytes, \(plan.keyCount(size: size)) keys"]
-                lines += BenchReport.aligned([BenchReport.columns] + rows.map(figures))
+                lines += BenchFormat.aligned([BenchReport.columns] + rows.map(figures))
             }
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-
-    /// The first column to the left, figures to the right.
-    private static func aligned(_ rows: [[String]]) -> [String] {
-        let widths = columns.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            row.enumerated().map { column, text in
-                let space = String(repeating: " ", count: widths[column] - text.count)
-                return column == 0 ? text + space : space + text
-            }.joined(separator: "  ")
-        }
     }
 }

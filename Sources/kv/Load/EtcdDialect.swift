@@ -80,24 +80,31 @@ struct EtcdDialect: LoadDialect {
     ) throws(LoadProtocolError) -> LoadAnswer? {
         guard let answer = try HTTPAnswer.take(from: &buffer) else { return nil }
         guard answer.status == 200 else { return LoadAnswer(outcome: .failed("status \(answer.status)")) }
+        if question.isChecked, let fault = fault(answer, question) { return LoadAnswer(outcome: .wrong(fault)) }
+        let finds = question.operation == .modify || (question.operation == .read && question.isChecked)
         if question.isConditional {
             return LoadAnswer(outcome: answer.contains(#""succeeded":true"#) ? .done : .conflict)
         }
+        if finds, !answer.contains(#""kvs":["#) { return LoadAnswer(outcome: .missing) }
+        guard question.operation == .modify else { return LoadAnswer(outcome: .done) }
+        guard let version = answer.text(after: #""mod_revision":""#) else {
+            return LoadAnswer(outcome: .wrong("a record without a revision"))
+        }
+        return LoadAnswer(outcome: .done, version: version)
+    }
+
+    private func fault(_ answer: HTTPAnswer, _ question: LoadQuestion) -> String? {
         switch question.operation {
-        case .modify:
-            guard answer.contains(#""kvs":["#) else { return LoadAnswer(outcome: .missing) }
-            guard let version = answer.text(after: #""mod_revision":""#) else {
-                return LoadAnswer(outcome: .wrong("a record without a revision"))
-            }
-            return LoadAnswer(outcome: .done, version: version)
-        case .read where question.isChecked:
-            guard answer.contains(#""kvs":["#) else { return LoadAnswer(outcome: .missing) }
-            let isLong = answer.length >= valueBytes
-            return LoadAnswer(outcome: isLong ? .done : .wrong("a value that is too short"))
-        case .update where question.isChecked, .insert where question.isChecked:
-            let isWritten = answer.contains(#""revision":""#)
-            return LoadAnswer(outcome: isWritten ? .done : .wrong("a write without a revision"))
-        default: return LoadAnswer(outcome: .done)
+        case .scan: return answer.contains(#""kvs":[{"#) ? nil : "a listing without keys"
+        case .update, .insert: return answer.contains(#""revision":""#) ? nil : "a write without a revision"
+        case .modify where question.isConditional:
+            return answer.contains(#""header":{"#) ? nil : "a transaction without a header"
+        case .read, .modify:
+            guard answer.contains(#""kvs":["#) else { return nil }
+            // It leaves an empty value out.
+            let digits = answer.text(after: #""value":""#) ?? []
+            let length = digits.count / 4 * 3 - digits.reversed().prefix { $0 == UInt8(ascii: "=") }.count
+            return length == valueBytes ? nil : "a value of \(length) bytes"
         }
     }
 }

@@ -2,16 +2,10 @@ import NIOCore
 
 /// One HTTP/1.1 answer, read with as little work as measuring allows: the generator shares the machine with what it measures.
 struct HTTPAnswer {
-    private static let longestHead = 64 << 10
-    private static let longestBody = 1 << 30
-
     var status: Int
     /// The value of the field asked for; empty when there is none.
     var field: [UInt8]
     private var body: ByteBuffer
-
-    /// Of the body, in bytes.
-    var length: Int { body.readableBytes }
 
     /// Takes an answer from the front of `buffer`.
     /// - Parameter name: of a field whose value is wanted, in lower case.
@@ -59,17 +53,55 @@ struct HTTPAnswer {
         var body = ByteBuffer()
         var place = bytes.startIndex + start
         while true {
-            guard let end = bytes[place...].firstIndex(of: UInt8(ascii: "\r")) else { return nil }
-            let digits = bytes[place..<end].prefix { $0 != UInt8(ascii: ";") }
-            guard digits.count <= 8, let count = Int(String(decoding: digits, as: UTF8.self), radix: 16), count >= 0
-            else { throw LoadProtocolError("a chunk has no length") }
-            // The line's end, the chunk, its own line's end.
-            let next = end + 2 + count + 2
+            guard let (line, data) = try line(bytes, from: place) else { return nil }
+            let count = try chunkLength(line)
+            if count == 0 {
+                place = data
+                break
+            }
+            guard count <= LoadLimits.longestBody - body.readableBytes else {
+                throw LoadProtocolError("an answer in chunks is too long")
+            }
+            // The chunk, then its line's end.
+            let next = data + count + 2
             guard next <= bytes.endIndex else { return nil }
-            if count == 0 { return (body, next - bytes.startIndex) }
-            body.writeBytes(bytes[(end + 2)..<(end + 2 + count)])
+            guard bytes[next - 2] == UInt8(ascii: "\r"), bytes[next - 1] == UInt8(ascii: "\n") else {
+                throw LoadProtocolError("a chunk is longer than it says")
+            }
+            body.writeBytes(bytes[data..<(next - 2)])
             place = next
         }
+        // Fields may follow the last chunk, then an empty line.
+        while let (line, next) = try line(bytes, from: place) {
+            if line.isEmpty { return (body, next - bytes.startIndex) }
+            place = next
+        }
+        return nil
+    }
+
+    private static func chunkLength(_ line: ByteBufferView) throws(LoadProtocolError) -> Int {
+        let digits = line.prefix { $0 != UInt8(ascii: ";") }
+        let isNumber = digits.allSatisfy { 0x30...0x39 ~= $0 || 0x41...0x46 ~= $0 || 0x61...0x66 ~= $0 }
+        guard isNumber, 1...8 ~= digits.count, let count = Int(String(decoding: digits, as: UTF8.self), radix: 16)
+        else { throw LoadProtocolError("a chunk has no length") }
+        return count
+    }
+
+    /// The line from `place` on without its end, and where the next begins; `nil` when it isn't all there.
+    private static func line(
+        _ bytes: ByteBufferView, from place: Int
+    ) throws(LoadProtocolError) -> (ByteBufferView, Int)? {
+        let window = bytes[place...].prefix(LoadLimits.longestLine)
+        guard let end = window.firstIndex(of: UInt8(ascii: "\n")) else {
+            guard window.count < LoadLimits.longestLine else {
+                throw LoadProtocolError("a line between chunks has no end")
+            }
+            return nil
+        }
+        guard end > place, bytes[end - 1] == UInt8(ascii: "\r") else {
+            throw LoadProtocolError("a chunk has no length")
+        }
+        return (bytes[place..<(end - 1)], end + 1)
     }
 
     /// Status line and fields.
@@ -96,7 +128,7 @@ struct HTTPAnswer {
                 line = end + 1
                 if line == bytes.endIndex { break }
             }
-            guard bytes.count < longestHead else { throw LoadProtocolError("an answer's head has no end") }
+            guard bytes.count < LoadLimits.longestHead else { throw LoadProtocolError("an answer's head has no end") }
             return nil
         }
 
@@ -111,7 +143,7 @@ struct HTTPAnswer {
             switch line.first.map({ $0 | 0x20 }) {
             case UInt8(ascii: "c"):
                 guard let value = Head.value(of: "content-length", in: line) else { return }
-                guard let length = Int(String(decoding: value, as: UTF8.self)), 0...HTTPAnswer.longestBody ~= length
+                guard let length = Int(String(decoding: value, as: UTF8.self)), 0...LoadLimits.longestBody ~= length
                 else { throw LoadProtocolError("an answer's Content-Length is no length, or too long") }
                 bodyLength = length
             case UInt8(ascii: "t"):

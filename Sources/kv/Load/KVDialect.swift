@@ -72,7 +72,9 @@ struct KVDialect: LoadDialect {
             if question.isChecked, let fault = fault(answer, question) { return LoadAnswer(outcome: .wrong(fault)) }
             if wantsVersion, answer.field.isEmpty { return LoadAnswer(outcome: .wrong("a record without an ETag")) }
             return LoadAnswer(outcome: .done, version: answer.field)
-        case 404: return LoadAnswer(outcome: .missing)
+        // Of a write it says that this is no such store; so it would of a listing.
+        case 404 where question.operation == .read || question.operation == .modify:
+            return LoadAnswer(outcome: .missing)
         case 412: return LoadAnswer(outcome: .conflict)
         default: return LoadAnswer(outcome: .failed("status \(answer.status)"))
         }
@@ -80,13 +82,15 @@ struct KVDialect: LoadDialect {
 
     private func fault(_ answer: HTTPAnswer, _ question: LoadQuestion) -> String? {
         switch question.operation {
-        case .scan: return answer.contains(#""keys":["#) ? nil : "a listing without keys"
+        case .scan:
+            guard answer.contains(#""keys":[{"#) else { return "a listing without keys" }
+            return answer.contains(#""incomplete":[]"#) ? nil : "a listing without some partitions"
         case .update, .insert: return answer.contains(#""acks":"#) ? nil : "a write without acknowledgements"
         case .modify where question.isConditional:
             return answer.contains(#""acks":"#) ? nil : "a write without acknowledgements"
         case .read, .modify:
-            guard answer.contains(#""value":""#) else { return "a record without a value" }
-            return answer.length >= valueBytes ? nil : "a value that is too short"
+            guard let value = answer.text(after: #""value":""#) else { return "a record without a value" }
+            return value.count == valueBytes ? nil : "a value of \(value.count) bytes"
         }
     }
 }

@@ -90,15 +90,22 @@ final class LoadConnection<Dialect: LoadDialect>: ChannelInboundHandler {
 
     private func take(from buffer: inout ByteBuffer) {
         do throws(LoadProtocolError) {
-            while buffer.readableBytes > 0 {
-                guard let question = pending?.question else {
-                    throw LoadProtocolError("something arrived that nobody asked for")
-                }
-                guard let answer = try dialect.answer(from: &buffer, to: question) else { return }
-                goOn(answer)
+            guard buffer.readableBytes > 0 else { return }
+            guard let question = pending?.question else {
+                throw LoadProtocolError("something arrived that nobody asked for")
             }
+            guard let answer = try dialect.answer(from: &buffer, to: question) else {
+                guard buffer.readableBytes <= LoadLimits.longestAnswer else {
+                    throw LoadProtocolError("an answer has no end")
+                }
+                return
+            }
+            // Before the next question is asked: what is left could not be its answer, and would be taken for it.
+            guard buffer.readableBytes == 0 else { throw LoadProtocolError("more than one answer to a question") }
+            goOn(answer)
         } catch {
             buffer.clear()
+            if pending == nil { worker.failed(LoadTally.wrong + error.description) }
             abandon(.wrong(error.description))
         }
     }

@@ -26,7 +26,11 @@ struct LoadHoldings: Sendable {
 
     func contains(_ number: Int) -> Bool {
         guard let slots else { return true }
-        let slot = Slot(of: Key(unchecked: names.bytes(number))).rawValue
+        let slot = LoadHoldings.slot(of: number, names)
         return slots.contains { $0.contains(slot) }
+    }
+
+    static func slot(of number: Int, _ names: LoadNames) -> UInt16 {
+        Slot(of: Key(unchecked: names.bytes(number))).rawValue
     }
 }

@@ -46,6 +46,16 @@ struct LoadAnswer: Equatable {
     var version: [UInt8] = []
 }
 
+/// What is taken from servers, whatever they send. In bytes.
+enum LoadLimits {
+    static let longestHead = 64 << 10
+    static let longestBody = 64 << 20
+    /// With its head, and the lines between chunks.
+    static let longestAnswer = 2 * longestBody
+    /// Of a status, a length, an error.
+    static let longestLine = 4 << 10
+}
+
 struct LoadProtocolError: Error, CustomStringConvertible {
     var description: String
 

@@ -82,6 +82,20 @@ struct LoadChooser: Sendable {
         }
     }
 
+    /// - Parameter isHeld: of one of those of the beginning at least.
+    mutating func next(inserted: [Int], where isHeld: (Int) -> Bool) -> Int {
+        var number = next(inserted: inserted)
+        var draws = 1
+        while !isHeld(number) {
+            // A server may hold a few records only, and none of those that are ever drawn.
+            number = draws < LoadChooser.patience ? next(inserted: inserted) : (number + 1) % records
+            draws += 1
+        }
+        return number
+    }
+
+    private static let patience = 1_000
+
     private mutating func fraction() -> Double { Double(random.next() >> 11) / Double(1 << 53) }
 
     /// FNV-1a of the number's bytes: popular records lie anywhere.

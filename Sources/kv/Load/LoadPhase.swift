@@ -23,6 +23,16 @@ struct LoadPhase: Sendable {
         begin + UInt64((offset + Double(number) * (interval ?? 0)).rounded())
     }
 
+    /// How many operations of a worker are due before the end, where times are fixed.
+    var count: Int {
+        guard let interval else { return 0 }
+        // The division may miss by one what `due` rounds.
+        var count = max(0, Int((Double(end - begin) - offset) / interval))
+        while due(count) < end { count += 1 }
+        while count > 0, due(count - 1) >= end { count -= 1 }
+        return count
+    }
+
     /// Which second of the phase this is; `nil` after the end.
     func second(_ now: UInt64) -> Int? { now < end ? Int((now - min(now, begin)) / 1_000_000_000) : nil }
 }

@@ -30,7 +30,8 @@ package struct LoadPlan: Sendable {
         demand(1...16_384 ~= connections, "connections: 1 to 16384")
         demand(1...64 ~= threads, "threads: 1 to 64")
         demand(
-            connections >= endpoints.count * max(1, threads),
+            // Not multiplied: numbers come from the command line.
+            connections / max(1, threads) >= endpoints.count,
             "connections: at least one from every thread to every server, or some would get no load")
         demand(1...100_000_000 ~= records, "records: 1 to 100000000")
         demand(1...(4 << 20) ~= valueBytes, "value bytes: 1 to 4194304")

@@ -48,7 +48,7 @@ package struct LoadReport {
             doubts.append("\(tally.neverSent) operations were due and not sent until the end: no connection was free")
         }
         let ends = (tally.sent.min() ?? 0, tally.sent.max() ?? 0)
-        if plan.rate == nil, ends.0 * 2 < ends.1 {
+        if ends.0 * 2 < ends.1 {
             doubts.append("servers got between \(ends.0) and \(ends.1) operations")
         }
         return doubts
@@ -59,7 +59,7 @@ package struct LoadReport {
     var rows: [[String]] {
         let kinds = LoadOperation.allCases.filter { tally.latency($0).count > 0 }
         var rows = kinds.map { row($0.rawValue, tally.latency($0)) }
-        if kinds.count > 1 { rows.append(row("all", tally.latency)) }
+        if kinds.count != 1 { rows.append(row("all", tally.latency)) }
         return rows
     }
 
@@ -67,24 +67,16 @@ package struct LoadReport {
         // Answers after the end have a latency and count for no rate.
         let share = Double(latency.count) / Double(max(1, tally.latency.count))
         return [name, String(latency.count), BenchFormat.figure(result.perSecond * share)]
-            + LoadResult.percentiles.map { BenchFormat.figure(Double(latency.percentile($0.share)) / 1e6) }
+            + LoadResult.percentiles.map { percentile in
+                result.percentile(percentile.share, latency).map { BenchFormat.figure(Double($0) / 1e6) }
+                    ?? (tally.neverSent > 0 ? "not sent" : "none")
+            }
     }
 
     package var text: String {
-        let table = [LoadReport.columns] + rows
-        let widths = LoadReport.columns.indices.map { column in table.map { $0[column].count }.max() ?? 0 }
-        var text = ""
-        for (name, value) in facts { text += name.padding(toLength: 13, withPad: " ", startingAt: 0) + value + "\n" }
-        text += "\n"
-        for line in table {
-            for (column, cell) in line.enumerated() {
-                let pad = String(repeating: " ", count: widths[column] - cell.count)
-                text += column == 0 ? cell + pad : "  " + pad + cell
-            }
-            text += "\n"
-        }
-        for doubt in doubts { text += "! \(doubt)\n" }
-        return text
+        var lines = facts.map { $0.0.padding(toLength: 13, withPad: " ", startingAt: 0) + $0.1 }
+        lines += [""] + BenchFormat.aligned([LoadReport.columns] + rows) + doubts.map { "! \($0)" }
+        return lines.joined(separator: "\n") + "\n"
     }
 
     /// One document; durations in nanoseconds.
@@ -96,15 +88,9 @@ package struct LoadReport {
     }
 
     private struct Document: Encodable {
-        struct Latency: Encodable {
+        struct Operation: Encodable {
             var count: UInt64
-            var percentiles: [String: UInt64]
-
-            init(_ histogram: LatencyHistogram) {
-                count = histogram.count
-                percentiles = Dictionary(
-                    uniqueKeysWithValues: LoadResult.percentiles.map { ($0.name, histogram.percentile($0.share)) })
-            }
+            var latencyNs: [String: UInt64?]
         }
 
         var target: String
@@ -116,6 +102,11 @@ package struct LoadReport {
         var records: Int
         var valueBytes: Int
         var rate: Int?
+        var seed: UInt64
+        var prefix: String
+        var checks: Bool
+        var warmUpSeconds: Int
+        var timeoutSeconds: Int
         var seconds: Int
         var done: Int
         var perSecond: Double
@@ -127,8 +118,11 @@ package struct LoadReport {
         var eachSecond: [Int]
         var loadedPerSecond: Double?
         var generatorMicroseconds: Double
-        var latency: Latency
-        var operations: [String: Latency]
+        /// Operations that were answered; the percentiles are of these and of those never sent.
+        var count: UInt64
+        /// `null` where a percentile falls among operations that were never sent.
+        var latencyNs: [String: UInt64?]
+        var operations: [String: Operation]
 
         init(_ result: LoadResult) {
             let (plan, tally) = (result.plan, result.tally)
@@ -138,14 +132,26 @@ package struct LoadReport {
             distribution = plan.mix.distribution.rawValue
             (connections, threads, records) = (plan.connections, plan.threads, plan.records)
             (valueBytes, rate, seconds) = (plan.valueBytes, plan.rate, plan.seconds)
+            (seed, prefix, checks) = (plan.seed, plan.prefix, plan.checks)
+            (warmUpSeconds, timeoutSeconds) = (plan.warmUpSeconds, plan.timeoutSeconds)
             (done, perSecond) = (tally.done, result.perSecond)
             (conflicts, missing, neverSent) = (tally.conflicts, tally.missing, tally.neverSent)
             (failed, sent, eachSecond) = (tally.failures, tally.sent, tally.seconds)
             loadedPerSecond = result.loading.map { Double($0.done) / max(result.loadingSeconds, 1e-9) }
             generatorMicroseconds = result.generatorMicroseconds
-            latency = Latency(tally.latency)
+            let latencies = { (latency: LatencyHistogram) in
+                Dictionary(
+                    uniqueKeysWithValues: LoadResult.percentiles.map { ($0.name, result.percentile($0.share, latency)) }
+                )
+            }
+            count = tally.latency.count
+            latencyNs = latencies(tally.latency)
             let kinds = LoadOperation.allCases.filter { tally.latency($0).count > 0 }
-            operations = Dictionary(uniqueKeysWithValues: kinds.map { ($0.rawValue, Latency(tally.latency($0))) })
+            operations = Dictionary(
+                uniqueKeysWithValues: kinds.map { kind in
+                    let latency = tally.latency(kind)
+                    return (kind.rawValue, Operation(count: latency.count, latencyNs: latencies(latency)))
+                })
         }
     }
 }

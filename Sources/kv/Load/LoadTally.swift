@@ -32,6 +32,9 @@ package struct LoadTally: Sendable {
         return all
     }
 
+    /// Answers that said success and were not what was asked for.
+    package var wrong: Int { failures.filter { $0.key.hasPrefix(LoadTally.wrong) }.values.reduce(0, +) }
+
     mutating func send(_ server: Int) { sent[server] += 1 }
 
     /// - Parameters:
@@ -41,8 +44,8 @@ package struct LoadTally: Sendable {
         _ operation: LoadOperation, _ outcome: LoadAnswer.Outcome, latency: UInt64, second: Int?
     ) {
         switch outcome {
-        case .failed(let name): return failures[name, default: 0] += 1
-        case .wrong(let name): return failures["wrong: " + name, default: 0] += 1
+        case .failed(let name): return fail(name)
+        case .wrong(let name): return fail(LoadTally.wrong + name)
         case .conflict: conflicts += 1
         case .missing: missing += 1
         case .done: break
@@ -50,8 +53,25 @@ package struct LoadTally: Sendable {
         latencies[operation.place].record(latency)
         guard let second else { return }
         done += 1
-        while seconds.count <= second { seconds.append(0) }
+        fill(seconds: second + 1)
         seconds[second] += 1
+    }
+
+    /// Servers choose the names: neither their number nor their length may grow as these like.
+    mutating func fail(_ name: String, count: Int = 1) {
+        let short = String(name.prefix(LoadTally.longestName))
+        let isKnown = failures[short] != nil || failures.count < LoadTally.names
+        failures[isKnown ? short : "other", default: 0] += count
+    }
+
+    static let wrong = "wrong: "
+    private static let longestName = 80
+    /// Not counting `other`.
+    private static let names = 64
+
+    /// Seconds at the end in which nothing succeeded count, too.
+    mutating func fill(seconds count: Int) {
+        while seconds.count < count { seconds.append(0) }
     }
 
     mutating func add(_ other: LoadTally) {
@@ -59,8 +79,8 @@ package struct LoadTally: Sendable {
         done += other.done
         conflicts += other.conflicts
         missing += other.missing
-        failures.merge(other.failures, uniquingKeysWith: +)
-        while seconds.count < other.seconds.count { seconds.append(0) }
+        for (name, count) in other.failures.sorted(by: { $0.key < $1.key }) { fail(name, count: count) }
+        fill(seconds: other.seconds.count)
         for (second, count) in other.seconds.enumerated() { seconds[second] += count }
         for (server, count) in other.sent.enumerated() { sent[server] += count }
         neverSent += other.neverSent

@@ -16,7 +16,14 @@ final class LoadWorker<Dialect: LoadDialect>: @unchecked Sendable {
     private let makeDialect: @Sendable (Int) -> Dialect
     private var chooser: LoadChooser
     var random: BenchRandom
+    private let stop: LoadStop
     private var connections: [LoadConnection<Dialect>] = []
+    /// Those that wait until something is due, where times are fixed.
+    private var idle = LoadIdle<Dialect>()
+    /// Operations without an answer.
+    private var underWay = 0
+    /// Since when a server has had no connection from here.
+    private var absences: [UInt64?]
     private var phase: LoadPhase?
     private var isClosing = false
     private var over: EventLoopPromise<LoadTally>?
@@ -32,13 +39,16 @@ final class LoadWorker<Dialect: LoadDialect>: @unchecked Sendable {
     /// - Parameters:
     ///   - place: among `plan.threads` workers.
     ///   - holdings: of each server.
+    ///   - stop: set, and obeyed, when loading has failed.
     init(
         _ plan: LoadPlan, place: Int, loop: any EventLoop, holdings: [LoadHoldings], ranks: ZipfRanks?,
-        makeDialect: @escaping @Sendable (Int) -> Dialect
+        stop: LoadStop = LoadStop(), makeDialect: @escaping @Sendable (Int) -> Dialect
     ) {
         self.plan = plan
         self.loop = loop
         self.holdings = holdings
+        self.stop = stop
+        absences = [UInt64?](repeating: nil, count: plan.endpoints.count)
         self.makeDialect = makeDialect
         let seed = plan.seed &* 1_000_003 &+ UInt64(place)
         chooser = LoadChooser(
@@ -77,11 +87,16 @@ final class LoadWorker<Dialect: LoadDialect>: @unchecked Sendable {
 
     func opened(_ connection: LoadConnection<Dialect>) {
         connections.append(connection)
+        absences[connection.server] = nil
         if phase != nil { feed(connection) }
     }
 
     func closed(_ connection: LoadConnection<Dialect>) {
         connections.removeAll { $0 === connection }
+        idle.remove { $0 === connection }
+        if !connections.contains(where: { $0.server == connection.server }) {
+            absences[connection.server] = Machine.now()
+        }
         reopen(connection.server)
     }
 
@@ -113,12 +128,24 @@ final class LoadWorker<Dialect: LoadDialect>: @unchecked Sendable {
             initialDelay: .milliseconds(100), delay: .milliseconds(100)
         ) { _ in
             let now = Machine.now()
-            if now > patience { for connection in self.connections { connection.expire(before: now - patience) } }
+            if now > patience {
+                for connection in self.connections { connection.expire(before: now - patience) }
+                self.giveUp(absentBefore: now - patience)
+            }
             self.finishIfOver(now)
         }
         promise.futureResult.whenComplete { _ in ticker.cancel() }
         for connection in connections { feed(connection) }
         return promise.futureResult
+    }
+
+    /// Loading would wait for ever for a server that doesn't come back; other phases end by themselves.
+    private func giveUp(absentBefore time: UInt64) {
+        guard phase?.kind == .loading, !stop.isSet else { return }
+        for (server, since) in absences.enumerated() where since.map({ $0 < time }) ?? false {
+            tally.fail("no connection to \(plan.endpoints[server]) for \(plan.timeoutSeconds) s")
+            stop.set()
+        }
     }
 
     func ended(
@@ -127,61 +154,74 @@ final class LoadWorker<Dialect: LoadDialect>: @unchecked Sendable {
     ) {
         let now = Machine.now()
         let kind = operation.question.operation
+        underWay -= 1
         tally.record(kind, outcome, latency: now - min(now, operation.due), second: phase?.second(now))
         if kind == .insert, outcome == .done, phase?.kind == .mix { inserted.append(operation.number) }
+        if phase?.kind == .loading, outcome != .done { stop.set() }
         finished.add(1, ordering: .relaxed)
         feed(connection)
     }
 
-    /// Gives a free connection its next operation, if one is due.
+    /// Something is wrong that belongs to no operation.
+    func failed(_ name: String) { tally.fail(name) }
+
+    /// Gives a free connection its next operation, if one is due. A connection that isn't free any more is none to give
+    /// one to, and yet what it did may have been the last.
     private func feed(_ connection: LoadConnection<Dialect>) {
-        guard let phase, connection.isFree else { return }
+        guard let phase else { return }
         let now = Machine.now()
-        guard now < phase.end else { return finishIfOver(now) }
+        guard now < phase.end, !(phase.kind == .loading && stop.isSet) else { return finishIfOver(now) }
+        guard connection.isFree else { return }
         guard phase.interval != nil else { return send(on: connection, due: max(now, phase.begin), phase) }
-        let due = phase.due(scheduled)
-        if due <= now {
+        idle.add(connection)
+        sendDue(phase)
+    }
+
+    /// Sends what is due at fixed times over connections that are free, in turn, so that every server gets its part.
+    private func sendDue(_ phase: LoadPhase) {
+        var now = Machine.now()
+        while now < phase.end, !idle.isEmpty {
+            let due = phase.due(scheduled)
+            guard due <= now else { return wake(at: due, now, phase) }
+            guard let connection = idle.take() else { return }
+            // Nobody asks over one that is being closed.
+            guard connection.isFree else { continue }
             scheduled += 1
             send(on: connection, due: due, phase)
-        } else {
-            wake(at: due, now)
+            now = Machine.now()
         }
     }
 
-    /// One alarm for all connections that wait: each operation goes to any of them.
-    private func wake(at due: UInt64, _ now: UInt64) {
-        guard alarm == nil else { return }
+    /// One alarm for all connections that wait. Never for the end of the phase or later, when nothing is sent, and only
+    /// for times to come: an alarm without delay that sets itself again keeps the loop from looking for answers.
+    private func wake(at due: UInt64, _ now: UInt64, _ phase: LoadPhase) {
+        guard alarm == nil, due < phase.end, due > now else { return }
         alarm = loop.scheduleTask(in: .nanoseconds(Int64(due - now))) {
             self.alarm = nil
-            guard let phase = self.phase else { return }
-            for connection in self.connections where connection.isFree {
-                self.feed(connection)
-                if phase.due(self.scheduled) > Machine.now() { break }
-            }
-            let now = Machine.now()
-            let next = phase.due(self.scheduled)
-            if next < phase.end, self.connections.contains(where: \.isFree) { self.wake(at: max(next, now), now) }
+            if let phase = self.phase { self.sendDue(phase) }
         }
     }
 
     private func send(on connection: LoadConnection<Dialect>, due: UInt64, _ phase: LoadPhase) {
         let holding = holdings[connection.server]
+        var operation = LoadOperation.insert
+        let number: Int
         if phase.kind == .loading {
-            guard let number = loading[cursor(of: connection)].take(where: holding.contains) else {
+            guard let next = loading[cursor(of: connection)].take(where: holding.contains) else {
                 return finishIfOver(Machine.now())
             }
-            tally.send(connection.server)
-            return connection.send(.insert, number, due: due, isChecked: phase.isChecked)
-        }
-        let operation = plan.mix.operation(chooser.below(100))
-        var number: Int
-        if operation == .insert {
-            guard let next = inserting[cursor(of: connection)].take(where: holding.contains) else { return }
             number = next
         } else {
-            repeat { number = chooser.next(inserted: inserted) } while !holding.contains(number)
+            operation = plan.mix.operation(chooser.below(100))
+            if operation == .insert {
+                guard let next = inserting[cursor(of: connection)].take(where: holding.contains) else { return }
+                number = next
+            } else {
+                number = chooser.next(inserted: inserted, where: holding.contains)
+            }
         }
         tally.send(connection.server)
+        underWay += 1
         connection.send(operation, number, due: due, isChecked: phase.isChecked)
     }
 
@@ -190,15 +230,13 @@ final class LoadWorker<Dialect: LoadDialect>: @unchecked Sendable {
     }
 
     private func finishIfOver(_ now: UInt64) {
-        guard let phase, let over, connections.allSatisfy({ $0.pending == nil }) else { return }
+        guard let phase, let over, underWay == 0 else { return }
         switch phase.kind {
-        case .loading: guard loading.allSatisfy({ $0.next >= $0.end }) else { return }
+        case .loading: guard stop.isSet || loading.allSatisfy({ $0.next >= $0.end }) else { return }
         case .mix: guard now >= phase.end else { return }
         }
-        if let interval = phase.interval {
-            let all = Int((Double(phase.end - phase.begin) - phase.offset) / interval)
-            tally.neverSent = max(0, all - scheduled)
-        }
+        tally.neverSent = max(0, phase.count - scheduled)
+        idle.remove { _ in true }
         alarm?.cancel()
         alarm = nil
         self.phase = nil

@@ -8,8 +8,31 @@ struct RedisCluster: Equatable {
     var slots: [ClosedRange<UInt16>]
 
     /// Asks the first server that answers. Masters with slots, in the order of their addresses.
-    static func look(_ endpoints: [LoadEndpoint]) async throws -> [RedisCluster] {
-        guard let first = endpoints.first else { return [] }
+    static func look(_ endpoints: [LoadEndpoint]) async throws(LoadError) -> [RedisCluster] {
+        var problems: [String] = []
+        for endpoint in endpoints {
+            do throws(LoadError) {
+                return try await look(endpoint)
+            } catch {
+                problems.append(error.description)
+            }
+        }
+        throw LoadError(problems.joined(separator: "; "))
+    }
+
+    private static func look(_ endpoint: LoadEndpoint) async throws(LoadError) -> [RedisCluster] {
+        let cluster = parse(try await ask(endpoint))
+        guard !cluster.isEmpty else {
+            throw LoadError("\(endpoint) says of no server that it holds slots: is it part of a Redis cluster?")
+        }
+        let covered = cluster.flatMap(\.slots).reduce(0) { $0 + $1.count }
+        guard covered == Slot.count else {
+            throw LoadError("the Redis cluster of \(endpoint) covers \(covered) of \(Slot.count) slots")
+        }
+        return cluster
+    }
+
+    private static func ask(_ endpoint: LoadEndpoint) async throws(LoadError) -> String {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let text = loop.makePromise(of: String.self)
         let bootstrap = ClientBootstrap(group: loop)
@@ -21,22 +44,20 @@ struct RedisCluster: Equatable {
             }
         let channel: any Channel
         do {
-            channel = try await bootstrap.connect(host: first.host, port: first.port).get()
+            channel = try await bootstrap.connect(host: endpoint.host, port: endpoint.port).get()
         } catch {
             text.fail(error)
-            throw LoadError("\(first) can't be reached: \(error)")
+            throw LoadError("\(endpoint) can't be reached: \(error)")
         }
-        channel.eventLoop.scheduleTask(in: .seconds(5)) { channel.close(promise: nil) }
-        let lines = try await text.futureResult.get()
-        let cluster = parse(lines)
-        guard !cluster.isEmpty else {
-            throw LoadError("\(first) says of no server that it holds slots: is it part of a Redis cluster?")
+        let timer = channel.eventLoop.scheduleTask(in: .seconds(5)) { channel.close(promise: nil) }
+        defer { timer.cancel() }
+        do {
+            return try await text.futureResult.get()
+        } catch let error as LoadError {
+            throw LoadError("\(endpoint): \(error.description)")
+        } catch {
+            throw LoadError("\(endpoint) does not answer: \(error)")
         }
-        let covered = cluster.flatMap(\.slots).reduce(0) { $0 + $1.count }
-        guard covered == Slot.count else {
-            throw LoadError("the Redis cluster of \(first) covers \(covered) of \(Slot.count) slots")
-        }
-        return cluster
     }
 
     /// Reads the answer to `CLUSTER NODES`: a line per server with id, address, flags, six more fields, then slots.

@@ -49,7 +49,7 @@ struct RedisDialect: LoadDialect {
         switch reply {
         case .error(let text):
             return LoadAnswer(outcome: .failed(String(text.prefix { $0 != " " })))
-        case .none: return LoadAnswer(outcome: .missing)
+        case .none: return LoadAnswer(outcome: question.operation == .read ? .missing : .wrong("no value"))
         case .bulk(let count):
             let isRight = question.operation == .read && (!question.isChecked || count == valueBytes)
             return LoadAnswer(outcome: isRight ? .done : .wrong("a value of \(count) bytes"))
@@ -72,7 +72,9 @@ enum RedisReply: Equatable {
     static func read(_ bytes: ByteBufferView) throws(LoadProtocolError) -> (RedisReply, Int)? {
         guard let first = bytes.first else { return nil }
         guard let end = bytes.firstIndex(of: UInt8(ascii: "\r")), bytes.index(after: end) < bytes.endIndex else {
-            guard bytes.count < 4_096 else { throw LoadProtocolError("a line of a Redis reply has no end") }
+            guard bytes.count < LoadLimits.longestLine else {
+                throw LoadProtocolError("a line of a Redis reply has no end")
+            }
             return nil
         }
         let text = String(decoding: bytes[(bytes.startIndex + 1)..<end], as: UTF8.self)
@@ -81,7 +83,7 @@ enum RedisReply: Equatable {
         case UInt8(ascii: "+"), UInt8(ascii: ":"): return (.simple(text), line)
         case UInt8(ascii: "-"): return (.error(text), line)
         case UInt8(ascii: "$"):
-            guard let count = Int(text), -1...(512 << 20) ~= count else {
+            guard let count = Int(text), -1...LoadLimits.longestBody ~= count else {
                 throw LoadProtocolError("a Redis reply has the length \"\(text.prefix(20))\"")
             }
             if count < 0 { return (.none, line) }
