@@ -16,6 +16,8 @@ public struct ConformanceWorker: Sendable {
     public let executable: String
     /// What comes before the worker's own arguments.
     public let arguments: [String]
+    /// How long it may take from its start to `runIfAsked`.
+    package var secondsToBegin: Int32 = 30
 
     public init(executable: String, arguments: [String] = []) {
         self.executable = executable
