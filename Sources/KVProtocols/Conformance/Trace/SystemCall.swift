@@ -32,6 +32,8 @@ enum Intervention: Equatable {
     case none
     /// It doesn't happen and returns this error number.
     case fail(Int32)
+    /// It happens and returns this error number.
+    case failBehind(Int32)
     /// It writes at most so many bytes.
     case shorten(Int)
     /// The whole process ends before it, or right behind it.
