@@ -16,18 +16,25 @@ enum SQLiteFiles {
             close(descriptor)
             return
         }
-        let cause = String(cString: strerror(errno))
-        switch errno {
+        throw failure(errno, "the database can't be created", path: file)
+    }
+
+    /// What a caller of the contract is told of a call of the system that failed.
+    static func failure(_ number: Int32, _ doing: String, path: String) -> StorageError {
+        let cause = String(cString: strerror(number))
+        switch number {
         case EROFS, EACCES, EPERM:
-            throw StorageError(
-                .readOnly, "the folder can't be written; check its owner, its mode and the mount", cause: cause,
-                path: file)
+            return StorageError(
+                .readOnly, "\(doing): the folder can't be written; check its owner, its mode and the mount", cause: cause,
+                path: path)
         case ENOSPC, EDQUOT:
-            throw StorageError(.full, "the disk is full; free some space and start again", cause: cause, path: file)
+            return StorageError(
+                .full, "\(doing): the disk is full; free some space and start again", cause: cause, path: path)
         case ELOOP:
-            throw StorageError(.foreign, "the database is a symbolic link; put the file itself there", path: file)
+            return StorageError(
+                .foreign, "\(doing): it is a symbolic link; put the file itself there", cause: cause, path: path)
         default:
-            throw StorageError(.io, "the database can't be created", cause: cause, path: file)
+            return StorageError(.io, doing, cause: cause, path: path)
         }
     }
 

@@ -1,0 +1,92 @@
+#if os(Linux)
+import Glibc
+import Testing
+
+@testable import KVConformance
+
+/// Parts of the conformance suite that no engine reaches for certain.
+@Suite struct ConformancePartsTests {
+    private func point(_ number: Int, _ what: String) -> FaultPoint {
+        FaultPoint(number: number, phase: .begin(1), what: what)
+    }
+
+    @Test("as many points as there may be are all chosen")
+    func fewPoints() {
+        let points = (0..<5).map { point($0, "fsync ./log") }
+        #expect(FaultPoint.some(of: points, atMost: 5, seed: 1).map(\.number) == [0, 1, 2, 3, 4])
+    }
+
+    @Test("of many points the rare ones are chosen too, in their order, each once", arguments: 1...20 as ClosedRange<UInt64>)
+    func rarePoints(seed: UInt64) {
+        var points = (0..<200).map { point($0, "pwrite ./values/\($0)") }
+        points[17].what = "fsync ./index"
+        points[123].what = "rename ./end.new"
+        points[150].what = "rename ./end.new"
+        let chosen = FaultPoint.some(of: points, atMost: 16, seed: seed).map(\.number)
+        #expect(chosen.count == 16 && Set(chosen).count == 16)
+        #expect(chosen == chosen.sorted())
+        #expect(chosen.contains(17) && chosen.contains(123) && chosen.contains(150))
+        #expect(chosen == FaultPoint.some(of: points, atMost: 16, seed: seed).map(\.number))
+    }
+
+    @Test("points are alike when call, folder and the end of the name are")
+    func likeness() {
+        let first = point(0, "openat ./keys/a-1.new").likeness
+        #expect(point(1, "openat ./keys/b.new").likeness == first)
+        for other in ["unlinkat ./keys/b.new", "openat ./values/b.new", "openat ./keys/b.old"] {
+            #expect(point(2, other).likeness != first)
+        }
+    }
+
+    /// Calls of this process on a folder, as a tracer would show them; other threads are made up.
+    private struct Calls {
+        let scratch: ScratchFolder
+        let descriptor: Int32
+
+        init() throws {
+            scratch = try ScratchFolder(in: "/tmp")
+            descriptor = Glibc.open(scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
+
+        func observer(target: Int?) throws -> KillObserver {
+            KillObserver(try DiskRecorder(folder: scratch.path, rebuildable: []), target: target)
+        }
+
+        func call(_ kind: CallKind, by thread: pid_t? = nil) -> SystemCall {
+            let file = UInt64(truncatingIfNeeded: descriptor)
+            return SystemCall(thread: thread ?? getpid(), kind: kind, arguments: [file, 0, 0, 0, 0, 0])
+        }
+    }
+
+    @Test("a worker is killed at the sync that is meant, and all that it did before is known")
+    func killed() throws {
+        let calls = try Calls()
+        defer { close(calls.descriptor) }
+        let observer = try calls.observer(target: 1)
+        #expect(observer.willEnter(calls.call(.fsync)) == .none)
+        observer.didLeave(calls.call(.fsync), result: 0)
+        #expect(observer.events == [0: 0])
+        // What another thread has done, or only reads, is no gap.
+        _ = observer.willEnter(calls.call(.rename, by: 1))
+        observer.didLeave(calls.call(.rename, by: 1), result: -2)
+        _ = observer.willEnter(calls.call(.pread, by: 1))
+        #expect(!observer.hasKilled)
+        #expect(observer.willEnter(calls.call(.fdatasync)) == .kill)
+        #expect(observer.hasKilled && observer.isComplete)
+        // The dying process gets no further sync.
+        #expect(observer.willEnter(calls.call(.fsync)) == .none)
+        observer.didLeave(calls.call(.fsync), result: 0)
+        #expect(observer.events == [0: 0])
+    }
+
+    @Test("amid a change of another thread nobody knows what the killed process did", arguments: [CallKind.write, .rename])
+    func incomplete(kind: CallKind) throws {
+        let calls = try Calls()
+        defer { close(calls.descriptor) }
+        let observer = try calls.observer(target: 0)
+        _ = observer.willEnter(calls.call(kind, by: 1))
+        #expect(observer.willEnter(calls.call(.fsync)) == .kill)
+        #expect(observer.hasKilled && !observer.isComplete)
+    }
+}
+#endif
