@@ -38,6 +38,24 @@ import Testing
         }
     }
 
+    @Test("RocksDB is not opened while what is in its folder can't be listed, which is synced first")
+    func unlisted() throws {
+        let engine = try #require(Engine.named("plugin:rocksdb"), "see `PluginLibraryTests.examples`")
+        let worker = try #require(ConformanceWorker.forTests, "the worker was not built")
+        let suite = try engine.suite(worker: worker)
+        func play(_ target: Int?) throws -> (points: [FaultPoint], marks: [Mark]) {
+            let scratch = try ScratchFolder.inMemory(for: suite)
+            let folder = try scratch.empty("store")
+            let observer = FaultObserver(try suite.recorder(of: folder), .failedRead, target: target)
+            let job = suite.job(.faults, in: folder)
+            let marks = try TracedRun.run(suite.worker, job, scratch: "\(scratch.path)/worker", observer)
+            return (observer.points, marks)
+        }
+        let first = try play(nil).points.first { $0.phase == .opening && $0.what == "getdents rocksdb" }
+        let marks = try play(#require(first).number).marks
+        #expect(marks.prefix(2) == [.opening, .refused(-1, code: "io")])
+    }
+
     /// Calls of this process on a folder, as a tracer would show them; other threads are made up.
     private struct Calls {
         let scratch: ScratchFolder

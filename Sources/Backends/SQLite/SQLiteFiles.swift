@@ -49,9 +49,7 @@ enum SQLiteFiles {
         let descriptor = open(path, flags | O_NOFOLLOW | O_CLOEXEC)
         defer { if descriptor >= 0 { close(descriptor) } }
         guard descriptor >= 0, fsync(descriptor) == 0 else {
-            throw StorageError(
-                .io, "what is in the folder can't be synced; start again", cause: String(cString: strerror(errno)),
-                path: path)
+            throw failure(errno, "what is in the folder can't be synced", path: path)
         }
     }
 
@@ -65,7 +63,7 @@ enum SQLiteFiles {
     static func free(at folder: String) throws(StorageError) -> UInt64 {
         var disk = statvfs()
         guard statvfs(folder, &disk) == 0 else {
-            throw StorageError(.io, "statistics can't be read", cause: String(cString: strerror(errno)), path: folder)
+            throw failure(errno, "statistics can't be read", path: folder)
         }
         return UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
     }
@@ -73,8 +71,7 @@ enum SQLiteFiles {
     /// Removes the database and its side files, as far as there are any.
     static func remove(_ file: String) throws(StorageError) {
         for suffix in [""] + SQLiteSchema.sideFileSuffixes where unlink(file + suffix) != 0 && errno != ENOENT {
-            throw StorageError(
-                .io, "the database can't be removed", cause: String(cString: strerror(errno)), path: file + suffix)
+            throw failure(errno, "the database can't be removed", path: file + suffix)
         }
     }
 }

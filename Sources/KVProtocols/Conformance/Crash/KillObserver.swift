@@ -48,7 +48,7 @@ final class KillObserver: TraceObserver {
 
     private static func changesFiles(_ call: SystemCall) -> Bool {
         switch call.kind {
-        case .read, .pread, .readv, .preadv, .mmap, .ioctl: false
+        case .read, .pread, .readv, .preadv, .getdents, .mmap, .ioctl: false
         default: true
         }
     }

@@ -14,7 +14,7 @@ enum FaultKind: String, CaseIterable {
     case failedSync
     /// No descriptor is left for one call that opens.
     case descriptors
-    /// One call that reads fails.
+    /// One call that reads, or lists a folder, fails.
     case failedRead
     /// One call that removes a file or folder fails.
     case failedRemoval
@@ -167,7 +167,8 @@ final class FaultObserver: TraceObserver {
             return recorder.isBelowFolder(call, path: 1, from: 0)
         // sync() has no result.
         case (.failedSync, let name) where name != .sync: return recorder.isSync(call) != nil
-        case (.failedRead, .read), (.failedRead, .pread), (.failedRead, .readv), (.failedRead, .preadv):
+        case (.failedRead, .read), (.failedRead, .pread), (.failedRead, .readv), (.failedRead, .preadv),
+            (.failedRead, .getdents):
             return recorder.object(call, 0) != nil
         case (.failedRemoval, .unlink), (.failedRemoval, .rmdir): return recorder.isBelowFolder(call, path: 0)
         case (.failedRemoval, .unlinkat): return recorder.isBelowFolder(call, path: 1, from: 0)

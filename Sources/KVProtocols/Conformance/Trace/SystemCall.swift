@@ -6,7 +6,7 @@ enum CallKind: Int32 {
     case other = 0
     case open, openat, openat2, creat
     case write, pwrite, writev, pwritev, pwritev2
-    case read, pread, readv, preadv
+    case read, pread, readv, preadv, getdents
     case truncate, ftruncate, fallocate
     case fsync, fdatasync, syncfs, sync
     case rename, renameat, renameat2
