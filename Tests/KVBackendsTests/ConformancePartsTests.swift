@@ -16,7 +16,9 @@ import Testing
         #expect(FaultPoint.some(of: points, atMost: 5, seed: 1).map(\.number) == [0, 1, 2, 3, 4])
     }
 
-    @Test("of many points the rare ones are chosen too, in their order, each once", arguments: 1...20 as ClosedRange<UInt64>)
+    @Test(
+        "of many points the rare ones are chosen too, in their order, each once",
+        arguments: 1...20 as ClosedRange<UInt64>)
     func rarePoints(seed: UInt64) {
         var points = (0..<200).map { point($0, "pwrite ./values/\($0)") }
         points[17].what = "fsync ./index"
@@ -97,7 +99,9 @@ import Testing
         #expect(observer.events == [0: 0])
     }
 
-    @Test("amid a change of another thread nobody knows what the killed process did", arguments: [CallKind.write, .rename])
+    @Test(
+        "amid a change of another thread nobody knows what the killed process did",
+        arguments: [CallKind.write, .rename])
     func incomplete(kind: CallKind) throws {
         let calls = try Calls()
         defer { close(calls.descriptor) }

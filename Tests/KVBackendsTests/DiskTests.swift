@@ -78,7 +78,8 @@ private final class SmallDisk {
         #expect(refusal()?.code == .full)
         for _ in 0..<3 {
             let error = refusal()
-            #expect(error?.code == .full && error?.message.contains("still full") == true, "\(String(describing: error))")
+            #expect(
+                error?.code == .full && error?.message.contains("still full") == true, "\(String(describing: error))")
         }
         #expect(output(of: "/bin/mount", ["-o", "remount,size=64m", disk.folder.path]) != nil)
         #expect(refusal() == nil)

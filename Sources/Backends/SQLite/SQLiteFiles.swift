@@ -25,7 +25,8 @@ enum SQLiteFiles {
         switch number {
         case EROFS, EACCES, EPERM:
             return StorageError(
-                .readOnly, "\(doing): the folder can't be written; check its owner, its mode and the mount", cause: cause,
+                .readOnly, "\(doing): the folder can't be written; check its owner, its mode and the mount",
+                cause: cause,
                 path: path)
         case ENOSPC, EDQUOT:
             return StorageError(
