@@ -1,5 +1,7 @@
 #if os(Linux)
 import Glibc
+import KVBackends
+import KVProtocols
 import Testing
 
 @testable import KVConformance
@@ -57,6 +59,46 @@ import Testing
         let marks = try play(#require(first).number).marks
         #expect(marks.prefix(2) == [.opening, .refused(-1, code: "io")])
     }
+
+    #if SQLite
+    @Test("a folder that can't be listed is not taken for an empty one, which may change its type")
+    func unlistedType() throws {
+        let folder = try TestFolder()
+        let file = try #require(Engine.named("file")).open(folder)
+        try file.put(Key("k"), [1])
+        try file.close()
+        let worker = try #require(ConformanceWorker.forTests, "the worker was not built")
+        let suite = try #require(Engine.named("sqlite")).suite(worker: worker)
+        for (target, refusal) in [(nil, "foreign"), (0, "io")] as [(Int?, String)] {
+            let scratch = try ScratchFolder.inMemory(for: suite)
+            let recorder = ListingObserver(try suite.recorder(of: folder.path), target: target)
+            let marks = try TracedRun.run(
+                suite.worker, suite.job(.inspection, in: folder.path), scratch: "\(scratch.path)/worker", recorder)
+            #expect(marks.contains(.note("refused: \(refusal)")), "\(marks)")
+            #expect(try FolderMarker.type(of: folder.path) == "file")
+        }
+    }
+
+    /// Lets one listing of a folder fail.
+    private final class ListingObserver: TraceObserver {
+        private let recorder: DiskRecorder
+        private let target: Int?
+        private var count = 0
+
+        init(_ recorder: DiskRecorder, target: Int?) {
+            self.recorder = recorder
+            self.target = target
+        }
+
+        func willEnter(_ call: SystemCall) -> Intervention {
+            guard call.kind == .getdents, recorder.object(call, 0) != nil else { return .none }
+            defer { count += 1 }
+            return count == target ? .fail(EIO) : .none
+        }
+
+        func didLeave(_ call: SystemCall, result: Int64) {}
+    }
+    #endif
 
     /// Calls of this process on a folder, as a tracer would show them; other threads are made up.
     private struct Calls {
