@@ -11,7 +11,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "x", "7 1 old new", "7 1 old new 4 5", "7  old new 4", "-7 1 old new 4", "7 1 old new many",
+        "", "x", "7 1 old new", "7 1 old new 4 5", "7  old new 4", "7 1 old new  4", " 7 1 old new 4", "-7 1 old new 4",
+        "7 1 old new many",
         "7 1 old new 4\n",
         "18446744073709551616 1 old new 4",
     ])
