@@ -13,14 +13,22 @@ public final class BrokenEngine: StorageBackend {
         case renamesWithoutFolderSync
         /// Takes the names that it finds for durable.
         case opensWithoutSync
+        /// Makes nothing durable.
+        case neverSyncs
         /// Lets nobody read while it waits for the disk.
         case locksReadersOut
+        /// Throws when somebody reads while it waits for the disk.
+        case refusesReadersMeanwhile
         /// Says where the log ends before it does.
         case commitsBeforeLog
         /// Takes a write that the disk had no space for as done.
         case ignoresFull
         /// Takes a sync that failed as done.
         case ignoresFailedSync
+        /// Writes the log through a descriptor that syncs, and takes a write that failed as done.
+        case ignoresFailedDirectWrite
+        /// Writes the log with calls that sync, and takes one that failed as done.
+        case ignoresFailedFlaggedWrite
         /// Reports a failed sync, and goes on as if nothing had happened.
         case forgetsPoison
         /// Believes what it reads.
@@ -46,6 +54,7 @@ public final class BrokenEngine: StorageBackend {
         var log: LogFile?
         var index = LogIndex()
         var isPoisoned = false
+        var isWriting = false
     }
 
     public let capabilities = BackendCapabilities(
@@ -76,6 +85,9 @@ public final class BrokenEngine: StorageBackend {
 
     public func read(_ partition: PartitionID, _ key: Key) throws(StorageError) -> Record? {
         try with { state, log throws(StorageError) in
+            guard !state.isWriting || fault != .refusesReadersMeanwhile else {
+                throw StorageError(.io, "a batch is being written")
+            }
             guard let place = state.index.records[partition]?[key] else { return nil }
             return try record(key, place, log)
         }
@@ -133,6 +145,8 @@ public final class BrokenEngine: StorageBackend {
             var log = try with { _, log throws(StorageError) in log }
             var index = try with { state, _ throws(StorageError) in state.index }
             guard !batch.isEmpty else { return }
+            state.withLock { $0.isWriting = true }
+            defer { state.withLock { $0.isWriting = false } }
             do throws(StorageError) {
                 let bytes = index.append(batch, at: log.end)
                 if fault == .locksReadersOut {

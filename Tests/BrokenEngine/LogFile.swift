@@ -15,7 +15,8 @@ struct LogFile: Sendable {
         self.fault = fault
         folder = try LogFile.open(path, O_RDONLY | O_DIRECTORY, fault)
         do throws(StorageError) {
-            descriptor = try LogFile.open("\(path)/log", O_RDWR | O_CREAT, fault)
+            let sync = fault == .ignoresFailedDirectWrite ? O_DSYNC : 0
+            descriptor = try LogFile.open("\(path)/log", O_RDWR | O_CREAT | sync, fault)
         } catch {
             Glibc.close(folder)
             throw error
@@ -97,7 +98,31 @@ struct LogFile: Sendable {
         }
     }
 
+    /// Writes the log such that it is durable when this returns; unless the fault says otherwise.
+    private func writeThrough(_ bytes: [UInt8]) throws(StorageError) {
+        switch fault {
+        case .acknowledgesBeforeSync: try write(bytes, descriptor, end)
+        case .ignoresFailedDirectWrite: _ = pwrite(descriptor, bytes, bytes.count, off_t(end))
+        case .ignoresFailedFlaggedWrite:
+            var bytes = bytes
+            _ = bytes.withUnsafeMutableBytes { buffer in
+                var part = iovec(iov_base: buffer.baseAddress, iov_len: buffer.count)
+                return LogFile.pwritev2?(descriptor, &part, 1, off_t(end), LogFile.sync)
+            }
+        default:
+            try write(bytes, descriptor, end)
+            try sync(descriptor)
+        }
+    }
+
+    /// `RWF_DSYNC` and `pwritev2`, which Swift's Glibc module leaves out.
+    private static let sync: Int32 = 2
+    private static let pwritev2 = dlsym(nil, "pwritev2").map {
+        unsafeBitCast($0, to: (@convention(c) (Int32, UnsafePointer<iovec>, Int32, off_t, Int32) -> Int).self)
+    }
+
     private func sync(_ file: Int32) throws(StorageError) {
+        if fault == .neverSyncs { return }
         guard fsync(file) == 0 || fault == .ignoresFailedSync else {
             throw StorageError(
                 .poisoned, "a sync failed; open the folder again", cause: String(cString: strerror(errno)), path: path)
@@ -107,8 +132,7 @@ struct LogFile: Sendable {
     mutating func commit(_ bytes: [UInt8]) throws(StorageError) {
         let next = end + bytes.count
         if fault == .commitsBeforeLog { try replaceEnd(next) }
-        try write(bytes, descriptor, end)
-        if fault != .acknowledgesBeforeSync { try sync(descriptor) }
+        try writeThrough(bytes)
         if fault != .commitsBeforeLog { try replaceEnd(next) }
         end = next
     }

@@ -17,9 +17,11 @@ import Testing
     /// The case that is there for each fault.
     private static let cases: [(BrokenEngine.Fault, String)] = [
         (.acknowledgesBeforeSync, "after a power cut"), (.renamesWithoutFolderSync, "after a power cut"),
-        (.opensWithoutSync, "what a killed process left"), (.locksReadersOut, "reads go on while"),
+        (.opensWithoutSync, "what a killed process left"), (.neverSyncs, "after a power cut"),
+        (.locksReadersOut, "reads go on while"), (.refusesReadersMeanwhile, "reads go on while"),
         (.commitsBeforeLog, "after a power cut"), (.ignoresFull, "no space for a single call"),
         (.ignoresFailedSync, "after a failed sync"), (.forgetsPoison, "after a failed sync"),
+        (.ignoresFailedDirectWrite, "after a failed sync"), (.ignoresFailedFlaggedWrite, "after a failed sync"),
         (.servesWithoutChecksum, "a record damaged on the disk"), (.servesWithoutChecksum, "two stored values"),
         (.servesWithoutChecksum, "metadata damaged"), (.inventsOnFailedRead, "a read that fails"),
         (.diesWithoutDescriptor, "too few descriptors"), (.diesWithoutDescriptor, "a store with few descriptors"),
@@ -48,6 +50,32 @@ import Testing
     func complete() {
         let covered = Set(BrokenEngineTests.cases.map(\.0))
         #expect(covered.union([.none]) == Set(BrokenEngine.Fault.allCases))
+    }
+
+    @Test("a read that throws is told from one that waits")
+    func reader() throws {
+        let suite = try suite(.refusesReadersMeanwhile)
+        let test = try first("reads go on while")
+        let failure = #expect(throws: ConformanceFailure.self) { try suite.run(test) }
+        #expect(failure?.message.contains("a batch is being written") == true, "\(String(describing: failure))")
+    }
+
+    @Test("a case that could judge nothing says so instead of passing")
+    func nothingToJudge() throws {
+        let outcome = try suite(.neverSyncs).run(first("what a killed process left"))
+        #expect(outcome == .skipped("no sync of the engine could be interrupted"))
+    }
+
+    @Test("a worker that never begins is ended, and what it lacks is said")
+    func silentWorker() throws {
+        var worker = ConformanceWorker(executable: "/bin/sh", arguments: ["-c", "exec cat"])
+        worker.secondsToBegin = 1
+        let suite = ConformanceSuite(BrokenEngine.factory(.none), worker: worker)
+        for name in ["after a power cut", "a store with few descriptors"] {
+            let test = try first(name)
+            let failure = #expect(throws: ConformanceFailure.self) { try suite.run(test) }
+            #expect(failure?.message.contains("ConformanceWorker.runIfAsked") == true)
+        }
     }
 
     @Test("without a worker its cases are skipped with a reason")

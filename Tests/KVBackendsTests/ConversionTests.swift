@@ -56,7 +56,7 @@ import Testing
 
     private func place(_ engine: Engine, _ folder: TestFolder, after batches: Int? = nil) -> StorageConversion.Place {
         StorageConversion.Place(path: folder.path, type: engine.factory.type) { partitions throws(StorageError) in
-            let backend = try engine.factory.open(BackendContext(path: folder.path, partitions: partitions))
+            let backend = try engine.open(folder, partitions: partitions)
             return batches.map { Interrupted(backend, after: $0) } ?? backend
         }
     }

@@ -61,6 +61,31 @@ private final class SmallDisk {
         try backend.close()
     }
 
+    @Test(
+        "RocksDB doesn't even try to go on while a full disk has no room for what it has in memory",
+        .enabled(if: SmallDisk.isAvailable, "needs root and tmpfs"))
+    func noRoom() throws {
+        let disk = try #require(try SmallDisk(megabytes: 12))
+        let store = try TestFolder(in: disk.folder.path)
+        let backend = try #require(Engine.named("plugin:rocksdb")).open(store)
+        let value = [UInt8](repeating: 0x5A, count: 64 << 10)
+        func refusal() -> StorageError? {
+            for number in 0..<400 {
+                do { try backend.put(Key("key-\(number)"), value) } catch { return error as? StorageError }
+            }
+            return nil
+        }
+        #expect(refusal()?.code == .full)
+        for _ in 0..<3 {
+            let error = refusal()
+            #expect(
+                error?.code == .full && error?.message.contains("still full") == true, "\(String(describing: error))")
+        }
+        #expect(output(of: "/bin/mount", ["-o", "remount,size=64m", disk.folder.path]) != nil)
+        #expect(refusal() == nil)
+        try backend.close()
+    }
+
     #if SQLite
     @Test(
         "sqlite is not opened on a full disk while its log has what the database lacks",

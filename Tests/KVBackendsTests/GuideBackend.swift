@@ -299,14 +299,24 @@ struct GuideFolder: Sendable {
 
     private func name(_ number: Int) -> String { "\(path)/batch-\(number)" }
 
+    /// With `readdir`: Foundation takes a listing that fails for one that is over, and an engine must not lose files by that.
     func numbers() throws(StorageError) -> [Int] {
-        do {
-            let names = try FileManager.default.contentsOfDirectory(atPath: path)
+        guard let stream = opendir(path) else { throw failure("the folder can't be read", path) }
+        defer { closedir(stream) }
+        var numbers: [Int] = []
+        while true {
+            // It stays 0 at the end of the folder.
+            errno = 0
+            guard let entry = readdir(stream) else {
+                guard errno == 0 else { throw failure("the folder can't be read", path) }
+                return numbers.sorted()
+            }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name.hasPrefix("batch-"), let number = Int(name.dropFirst(6)) { numbers.append(number) }
             // What a crash left half written never counted.
-            for name in names where name == "new" { try FileManager.default.removeItem(atPath: "\(path)/\(name)") }
-            return names.filter { $0.hasPrefix("batch-") }.compactMap { Int($0.dropFirst(6)) }.sorted()
-        } catch {
-            throw StorageError(.io, "the folder can't be read", cause: "\(error)", path: path)
+            if name == "new", unlink("\(path)/new") != 0 { throw failure("a file can't be removed", "\(path)/new") }
         }
     }
 

@@ -28,6 +28,25 @@ import Testing
         try engine.open(folder).close()
     }
 
+    #if os(Linux)
+    @Test(
+        "a process that is being started, which has copies of all descriptors, keeps no lock",
+        arguments: Engine.durable)
+    func copiedDescriptors(engine: Engine) throws {
+        let folder = try TestFolder()
+        let backend = try engine.open(folder)
+        let files = FileManager.default
+        let copies = try files.contentsOfDirectory(atPath: "/proc/self/fd").filter { name in
+            let path = try? files.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")
+            return path?.hasPrefix(folder.path) == true
+        }.compactMap { Int32($0) }.map { dup($0) }
+        defer { for copy in copies { close(copy) } }
+        #expect(!copies.isEmpty)
+        try backend.close()
+        try engine.open(folder).close()
+    }
+    #endif
+
     @Test("an option that an engine does not have is refused", arguments: ["tiny", "page", "rocksdb"])
     func options(name: String) throws {
         let folder = try TestFolder()

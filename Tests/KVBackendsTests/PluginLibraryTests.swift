@@ -8,6 +8,10 @@ import Testing
 @Suite struct PluginLibraryTests {
     /// An engine whose functions do nothing, to be changed in one place.
     private static let source = """
+        #define _GNU_SOURCE
+        #include <string.h>
+        #include <sys/mman.h>
+        #include <unistd.h>
         #include "kv_backend.h"
         #ifndef ABI
         #define ABI KV_BACKEND_ABI
@@ -58,6 +62,12 @@ import Testing
         #ifdef NO_TABLE
             (void)table; (void)host_abi;
             return NULL;
+        #elif defined(AT_THE_EDGE)
+            // Whoever reads behind the table's end is ended.
+            size_t page = (size_t)sysconf(_SC_PAGESIZE);
+            char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE)) return NULL;
+            return host_abi == KV_BACKEND_ABI ? memcpy(pages + page - sizeof table, &table, sizeof table) : NULL;
         #else
             return host_abi == KV_BACKEND_ABI ? &table : NULL;
         #endif
@@ -96,11 +106,13 @@ import Testing
         try backend.close()
     }
 
-    @Test("a newer table that is longer is taken, and so is one that can store more than a cluster may have")
-    func longer() throws {
+    @Test(
+        "of a newer, longer table what is known is read; one may store more than a cluster may have",
+        arguments: ["sizeof(kv_backend_table)+64", "200", "UINT32_MAX"])
+    func longer(size: String) throws {
         let folder = try TestFolder()
         let library = try PluginExamples.compile(
-            Self.source, in: folder.path, flags: ["-DSIZE=sizeof(kv_backend_table)+64", "-DLONGEST=UINT64_MAX"])
+            Self.source, in: folder.path, flags: ["-DSIZE=\(size)", "-DAT_THE_EDGE", "-DLONGEST=UINT64_MAX"])
         let backend = try open(library, try TestFolder())
         #expect(backend.capabilities.maximumValueLength == 64 << 20)
         try backend.close()

@@ -1,8 +1,9 @@
 #if SQLite
 import Foundation
 import KVProtocols
-import KVSQLiteBackend
 import Testing
+
+@testable import KVSQLiteBackend
 
 @Suite struct SQLiteBackendTests {
     private static let shell = "/usr/bin/sqlite3"
@@ -53,10 +54,58 @@ import Testing
                 atPath: file, toPath: "\(copy.path)/\((file as NSString).lastPathComponent)")
         }
         try backend.close()
+        // Amid a SELECT of another program, such as the sqlite3 shell.
+        let other = try SQLiteConnection("\(copy.path)/kv.sqlite3", .reading)
+        let statement = try other.statement(.count)
+        #expect(try statement.step())
+        let error = #expect(throws: StorageError.self) { _ = try open(copy) }
+        #expect(error?.code == .inUse, "\(String(describing: error))")
+        statement.reset()
+        other.close()
         let again = try open(copy)
         #expect(try again.statistics().details.contains { $0.name == "log_bytes" && $0.value == 0 })
         #expect(try again.value(Key("key")) == [1])
         try again.close()
+    }
+
+    @Test(
+        "what fails beside SQLite is told by its reason",
+        arguments: [
+            (ENOSPC, .full), (EDQUOT, .full), (EROFS, .readOnly), (EACCES, .readOnly), (EPERM, .readOnly),
+            (ELOOP, .foreign), (EIO, .io), (EMFILE, .io),
+        ] as [(Int32, StorageError.Code)])
+    func systemErrors(number: Int32, code: StorageError.Code) {
+        let error = SQLiteFiles.failure(number, "the folder can't be synced", path: "/data")
+        #expect(error.code == code && error.path == "/data")
+        #expect(error.cause == String(cString: strerror(number)))
+    }
+
+    @Test("of a folder that can't be synced the reason is told")
+    func unsynced() throws {
+        let folder = try TestFolder()
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(folder.path)/kv.sqlite3-wal", withDestinationPath: folder.path)
+        #expect(code { try SQLiteFiles.sync(folder.path) } == .foreign)
+        #expect(code { try SQLiteFiles.sync("\(folder.path)/nothing") } == .io)
+    }
+
+    @Test(
+        "an error of SQLite is told by its reason",
+        arguments: [
+            (SQLiteCode.full, .full), (SQLiteCode.inputOutput | 19 << 8, .full), (SQLiteCode.inputOutput, .io),
+            (SQLiteCode.inputOutput | 4 << 8, .io), (SQLiteCode.readOnly, .readOnly), (SQLiteCode.corrupt, .damaged),
+            (SQLiteCode.busy, .inUse), (SQLiteCode.busy | 1 << 8, .inUse), (SQLiteCode.tooBig, .invalid),
+        ] as [(Int32, StorageError.Code)])
+    func codes(number: Int32, code: StorageError.Code) {
+        let error = SQLiteError(code: number, connection: nil).storageError("the batch can't be written", path: "/data")
+        #expect(error.code == code && error.path == "/data")
+        #expect(error.cause.contains("(\(number))"))
+    }
+
+    /// As sqlite3.h has them, in whose low byte the others stand.
+    private enum SQLiteCode {
+        static let (busy, readOnly, inputOutput, corrupt, full, tooBig): (Int32, Int32, Int32, Int32, Int32, Int32) =
+            (5, 8, 10, 11, 13, 18)
     }
 
     @Test("a database of another program is refused")

@@ -37,10 +37,11 @@ struct Engine: Sendable, CustomTestStringConvertible {
             damage: damage, worker: worker)
     }
 
-    func open(_ folder: TestFolder, options: [String: OptionValue] = [:]) throws(StorageError) -> any StorageBackend {
+    func open(
+        _ folder: TestFolder, partitions: Int = ConformanceSuite.partitions, options: [String: OptionValue] = [:]
+    ) throws(StorageError) -> any StorageBackend {
         ConformanceWorker.awaitStarts()
-        return try factory.open(
-            BackendContext(path: folder.path, partitions: ConformanceSuite.partitions, options: options))
+        return try factory.open(BackendContext(path: folder.path, partitions: partitions, options: options))
     }
 }
 

@@ -33,6 +33,21 @@ import Testing
         #expect(again.identity == folder.identity)
     }
 
+    #if os(Linux)
+    @Test func `a process that is being started, which has copies of all descriptors, keeps no lock`() throws {
+        let place = try TemporaryFolder()
+        let folder = try DataFolder(path: place.path, backendType: "fake")
+        let copies = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter { name in
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)"))
+                == "\(place.path)/.kv/lock"
+        }.compactMap { Int32($0) }.map { dup($0) }
+        defer { for copy in copies { close(copy) } }
+        #expect(copies.count == 1)
+        folder.release()
+        #expect(opens(place.path, "fake"))
+    }
+    #endif
+
     @Test func `another backend's folder is refused`() throws {
         let place = try TemporaryFolder()
         try DataFolder(path: place.path, backendType: "lmdb").release()

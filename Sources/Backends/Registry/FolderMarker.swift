@@ -90,11 +90,17 @@ public enum FolderMarker {
         return (String(type), partitions)
     }
 
-    /// Whether there is nothing but the marker and what belongs to the node.
+    /// Whether there is nothing but the marker and what belongs to the node. Nobody knows while the folder can't be listed.
     private static func isEmpty(_ folder: String) throws(StorageError) -> Bool {
         guard let stream = opendir(folder) else { throw failure("the folder can't be listed", folder) }
         defer { closedir(stream) }
-        while let entry = readdir(stream) {
+        while true {
+            // It stays 0 at the end of the folder.
+            errno = 0
+            guard let entry = readdir(stream) else {
+                guard errno == 0 else { throw failure("the folder can't be listed", folder) }
+                return true
+            }
             let name = withUnsafeBytes(of: &entry.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
@@ -102,7 +108,6 @@ public enum FolderMarker {
                 return false
             }
         }
-        return true
     }
 
     private static func replace(_ folder: String, _ text: String) throws(StorageError) {

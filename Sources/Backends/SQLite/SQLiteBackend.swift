@@ -13,6 +13,10 @@ import Darwin
 /// Write-ahead log with `synchronous=FULL`: a batch is one transaction, and `apply` returns after its fsync. One
 /// connection writes and checkpoints; a few read-only ones serve reads, which see the state before or after a batch
 /// and don't wait for it.
+///
+/// Opening moves the log of an earlier process into the database first, which is not possible while a shell is amid a
+/// transaction: then it waits for 5 s and is refused as `.inUse`. A node that restarts doesn't go on with a log of which
+/// nobody knows whether it is on the disk; end the shell's transaction and start again.
 public final class SQLiteBackend: StorageBackend {
     /// The entry for the registry: type `sqlite`, option `readers` (connections for reading, 1 to 64; 4 unless given).
     public static let factory = BackendFactory(

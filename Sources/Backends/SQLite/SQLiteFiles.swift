@@ -16,18 +16,26 @@ enum SQLiteFiles {
             close(descriptor)
             return
         }
-        let cause = String(cString: strerror(errno))
-        switch errno {
+        throw failure(errno, "the database can't be created", path: file)
+    }
+
+    /// What a caller of the contract is told of a call of the system that failed.
+    static func failure(_ number: Int32, _ doing: String, path: String) -> StorageError {
+        let cause = String(cString: strerror(number))
+        switch number {
         case EROFS, EACCES, EPERM:
-            throw StorageError(
-                .readOnly, "the folder can't be written; check its owner, its mode and the mount", cause: cause,
-                path: file)
+            return StorageError(
+                .readOnly, "\(doing): the folder can't be written; check its owner, its mode and the mount",
+                cause: cause,
+                path: path)
         case ENOSPC, EDQUOT:
-            throw StorageError(.full, "the disk is full; free some space and start again", cause: cause, path: file)
+            return StorageError(
+                .full, "\(doing): the disk is full; free some space and start again", cause: cause, path: path)
         case ELOOP:
-            throw StorageError(.foreign, "the database is a symbolic link; put the file itself there", path: file)
+            return StorageError(
+                .foreign, "\(doing): it is a symbolic link; put the file itself there", cause: cause, path: path)
         default:
-            throw StorageError(.io, "the database can't be created", cause: cause, path: file)
+            return StorageError(.io, doing, cause: cause, path: path)
         }
     }
 
@@ -42,9 +50,7 @@ enum SQLiteFiles {
         let descriptor = open(path, flags | O_NOFOLLOW | O_CLOEXEC)
         defer { if descriptor >= 0 { close(descriptor) } }
         guard descriptor >= 0, fsync(descriptor) == 0 else {
-            throw StorageError(
-                .io, "what is in the folder can't be synced; start again", cause: String(cString: strerror(errno)),
-                path: path)
+            throw failure(errno, "what is in the folder can't be synced", path: path)
         }
     }
 
@@ -58,7 +64,7 @@ enum SQLiteFiles {
     static func free(at folder: String) throws(StorageError) -> UInt64 {
         var disk = statvfs()
         guard statvfs(folder, &disk) == 0 else {
-            throw StorageError(.io, "statistics can't be read", cause: String(cString: strerror(errno)), path: folder)
+            throw failure(errno, "statistics can't be read", path: folder)
         }
         return UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
     }
@@ -66,8 +72,7 @@ enum SQLiteFiles {
     /// Removes the database and its side files, as far as there are any.
     static func remove(_ file: String) throws(StorageError) {
         for suffix in [""] + SQLiteSchema.sideFileSuffixes where unlink(file + suffix) != 0 && errno != ENOENT {
-            throw StorageError(
-                .io, "the database can't be removed", cause: String(cString: strerror(errno)), path: file + suffix)
+            throw failure(errno, "the database can't be removed", path: file + suffix)
         }
     }
 }

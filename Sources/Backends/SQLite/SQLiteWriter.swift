@@ -116,6 +116,7 @@ final class SQLiteWriter: @unchecked Sendable {
     /// A process that ended before its log was synced, or because it couldn't be, leaves transactions that are seen and may
     /// be on no disk. Later ones would be appended behind them, and a power cut would take all. Syncing the log again
     /// would not do: after a failed sync the system takes for written what isn't. So what is seen is written once more.
+    /// - Throws: `SQLITE_BUSY` while another program reads from the log; after the connection's timeout.
     func moveLog() throws(SQLiteError) {
         let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
         guard code == SQLITE_OK else { throw SQLiteError(code: code, connection: connection.handle) }

@@ -169,6 +169,8 @@ private final class SystemLock: StorageLock, @unchecked Sendable {
 
     func release() {
         guard descriptor >= 0 else { return }
+        // A process that another thread is just starting has a copy of the descriptor, by which the lock would stay.
+        _ = flock(descriptor, LOCK_UN)
         _ = Posix.close(descriptor)
         descriptor = -1
     }

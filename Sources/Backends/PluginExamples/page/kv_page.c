@@ -294,7 +294,11 @@ static int32_t close_store(kv_store *store, kv_error *error) {
     for (size_t at = 0; at < store->count; at++) free(store->entries[at]);
     free(store->entries);
     if (store->file >= 0) close(store->file);
-    if (store->folder >= 0) close(store->folder); /* This gives up the lock. */
+    if (store->folder >= 0) {
+        /* A process that another thread is just starting has a copy of the descriptor, by which the lock would stay. */
+        flock(store->folder, LOCK_UN);
+        close(store->folder);
+    }
     pthread_mutex_destroy(&store->mutex);
     free(store);
     return KV_OK;

@@ -252,7 +252,14 @@ int32_t check_acknowledged(kv_store *store, kv_error *error) {
 int32_t sync_files(const std::string &folder, kv_error *error) {
     DIR *entries = opendir(folder.c_str());
     bool is_durable = entries != nullptr;
-    while (const dirent *entry = is_durable ? readdir(entries) : nullptr) {
+    while (is_durable) {
+        /* Stays 0 at the folder's end. */
+        errno = 0;
+        const dirent *entry = readdir(entries);
+        if (entry == nullptr) {
+            is_durable = errno == 0;
+            break;
+        }
         const int file = openat(dirfd(entries), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         is_durable = file >= 0 && fsync(file) == 0;
         if (file >= 0) close(file);

@@ -78,7 +78,7 @@ static int make(kv_store *store, const char *file) {
 static int32_t tiny_close(kv_store *store, kv_error *error) {
     (void)error;
     if (store->env) mdb_env_close(store->env);
-    if (store->folder >= 0) close(store->folder);
+    if (store->folder >= 0) flock(store->folder, LOCK_UN), close(store->folder); /* A child may have a copy of it. */
     free(store);
     return KV_OK;
 }

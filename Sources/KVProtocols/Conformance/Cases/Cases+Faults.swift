@@ -35,9 +35,7 @@ extension ConformanceStore {
     func runWorker(_ kind: WorkerJob.Kind, in folder: String? = nil) throws -> [Mark] {
         guard let worker = suite.worker else { throw ConformanceSkip("no worker was given") }
         let scratch = try ScratchFolder(in: suite.temporaryFolder)
-        let job = WorkerJob(
-            kind: kind, type: suite.factory.type, folder: try folder ?? scratch.empty("store"), seed: suite.seed,
-            isLong: false, options: suite.options)
+        let job = suite.job(kind, in: try folder ?? scratch.empty("store"))
         let process = try WorkerProcess(worker, job, scratch: "\(scratch.path)/worker")
         process.letGo()
         let end = process.wait()

@@ -34,13 +34,18 @@ struct CrashRun {
     private func recorded() throws -> DiskTrace {
         let scratch = try ScratchFolder(in: suite.temporaryFolder)
         let folder = try scratch.empty("store")
-        let recorder = try DiskRecorder(folder: folder, rebuildable: suite.rebuildableFiles)
-        let job = WorkerJob(
-            kind: .workload, type: suite.factory.type, folder: folder, seed: suite.seed, isLong: suite.isLong,
-            options: suite.options)
+        let recorder = try suite.recorder(of: folder)
+        let job = suite.job(.workload, in: folder, isLong: suite.isLong)
         try TracedRun.run(suite.worker, job, scratch: "\(scratch.path)/worker", recorder)
         if let gap = recorder.trace.gaps.first { throw ConformanceSkip("the trace is incomplete: \(gap)") }
         return recorder.trace
+    }
+}
+
+extension ConformanceSuite {
+    /// Records what happens in the folder, which exists.
+    func recorder(of folder: String) throws -> DiskRecorder {
+        try DiskRecorder(folder: folder, rebuildable: rebuildableFiles)
     }
 }
 

@@ -41,16 +41,14 @@ final class KillObserver: TraceObserver {
 
     func didLeave(_ call: SystemCall, result: Int64) {
         changing.remove(call.thread)
-        let before = recorder.trace.events.count
-        recorder.didLeave(call, result: result)
-        if let number = open.removeValue(forKey: call.thread), recorder.trace.events.count > before {
-            events[number] = recorder.trace.events.count - 1
-        }
+        let new = recorder.record(call, result: result)
+        // A write that syncs is two events: the sync is the last one.
+        if let number = open.removeValue(forKey: call.thread), !new.isEmpty { events[number] = new.endIndex - 1 }
     }
 
     private static func changesFiles(_ call: SystemCall) -> Bool {
         switch call.kind {
-        case .read, .pread, .readv, .preadv, .mmap, .ioctl: false
+        case .read, .pread, .readv, .preadv, .getdents, .mmap, .ioctl: false
         default: true
         }
     }

@@ -34,9 +34,10 @@ struct SecondLives {
             points.append(FaultPoint(number: number, phase: phase, what: trace.describe(index)))
         }
         let chosen = FaultPoint.some(of: points, atMost: suite.isLong ? 200 : 20, seed: suite.seed)
+        var judged = 0
         for (number, point) in chosen.enumerated() {
             do {
-                try check(point)
+                if try check(point) { judged += 1 }
             } catch let failure as ConformanceFailure {
                 throw ConformanceFailure(
                     "the process was killed at \"\(point.what)\" after \"\(point.phase.text)\", and the store opened "
@@ -44,34 +45,29 @@ struct SecondLives {
             }
             if number % 10 == 9 { suite.progress("\(number + 1) of \(chosen.count) second lives") }
         }
-    }
-
-    private func job(_ kind: WorkerJob.Kind, _ folder: String) -> WorkerJob {
-        WorkerJob(
-            kind: kind, type: suite.factory.type, folder: folder, seed: suite.seed, isLong: false,
-            options: suite.options)
+        guard judged > 0 else { throw ConformanceSkip("no sync of the engine could be interrupted") }
     }
 
     private var folder: String { "\(scratch.path)/store" }
 
     private func firstLife(killedAt target: Int?) throws -> KillObserver {
         let folder = try scratch.empty("store")
-        let recorder = try DiskRecorder(folder: folder, rebuildable: suite.rebuildableFiles)
-        let observer = KillObserver(recorder, target: target)
+        let observer = KillObserver(try suite.recorder(of: folder), target: target)
         let life = try TracedRun.watch(
-            suite.worker, job(.workload, folder), scratch: "\(scratch.path)/worker", observer)
+            suite.worker, suite.job(.workload, in: folder), scratch: "\(scratch.path)/worker", observer)
         if !observer.hasKilled { _ = try WorkerOutcome.check(life.marks, life.end, life.lastWords) }
         return observer
     }
 
-    private func check(_ point: FaultPoint) throws {
+    /// - Returns: whether there was anything to judge.
+    private func check(_ point: FaultPoint) throws -> Bool {
         let observer = try firstLife(killedAt: point.number)
-        // Threads of the engine may have come in another order: then there is nothing to judge.
-        guard observer.hasKilled, observer.isComplete else { return }
+        // Threads of the engine may have come in another order.
+        guard observer.hasKilled, observer.isComplete else { return false }
         let recorder = observer.recorder
         let kill = recorder.trace.events.count
         recorder.ignoresSyncs = false
-        try TracedRun.run(suite.worker, job(.secondLife, folder), scratch: "\(scratch.path)/worker", recorder)
+        try TracedRun.run(suite.worker, suite.job(.secondLife, in: folder), scratch: "\(scratch.path)/worker", recorder)
         if let gap = recorder.trace.gaps.first { throw ConformanceSkip("the trace is incomplete: \(gap)") }
         let model = CrashModel(recorder.trace)
         let check = CrashCheck(suite.factory, suite.options, model, workload)
@@ -83,6 +79,7 @@ struct SecondLives {
             try check.check(state, in: images.empty("image"))
             store.figures.crashStates += 1
         }
+        return true
     }
 }
 #endif

@@ -14,7 +14,7 @@ enum FaultKind: String, CaseIterable {
     case failedSync
     /// No descriptor is left for one call that opens.
     case descriptors
-    /// One call that reads fails.
+    /// One call that reads, or lists a folder, fails.
     case failedRead
     /// One call that removes a file or folder fails.
     case failedRemoval
@@ -101,6 +101,8 @@ final class FaultObserver: TraceObserver {
         if isStriking { return .fail(kind.code) }
         guard point.number == target else { return .none }
         struck = point
+        // What such a write brought is seen, and on no disk: as the kernel has it when the medium fails behind the copying.
+        if kind == .failedSync, recorder.isSync(call) == true { return .failBehind(kind.code) }
         isStriking = kind == .full || kind == .cutShort
         if kind == .cutShort, call.kind == .write || call.kind == .pwrite, call.integer(2) > 1 {
             return .shorten(call.integer(2) / 2)
@@ -109,13 +111,11 @@ final class FaultObserver: TraceObserver {
     }
 
     func didLeave(_ call: SystemCall, result: Int64) {
-        let before = recorder.trace.events.count
-        recorder.didLeave(call, result: result)
-        if let point = open.removeValue(forKey: call.thread), recorder.trace.events.count > before {
-            syncEvents[point] = before
-        }
+        let new = recorder.record(call, result: result)
+        // A write that syncs is two events: the sync is the last one.
+        if let point = open.removeValue(forKey: call.thread), !new.isEmpty { syncEvents[point] = new.endIndex - 1 }
         // The engine has given up, or made it: there is space again.
-        if isStriking, recorder.trace.events.count > before, case .mark(let mark)? = recorder.trace.events.last {
+        if isStriking, case .mark(let mark)? = new.last {
             switch mark {
             case .refused, .acknowledged, .opened, .closed, .read: isStriking = false
             default: break
@@ -165,9 +165,10 @@ final class FaultObserver: TraceObserver {
             return recorder.isBelowFolder(call, path: 0)
         case (.full, .mkdirat), (.full, .renameat), (.full, .renameat2), (.full, .linkat):
             return recorder.isBelowFolder(call, path: 1, from: 0)
-        case (.failedSync, .fsync), (.failedSync, .fdatasync), (.failedSync, .syncfs):
-            return recorder.object(call, 0) != nil
-        case (.failedRead, .read), (.failedRead, .pread), (.failedRead, .readv), (.failedRead, .preadv):
+        // sync() has no result.
+        case (.failedSync, let name) where name != .sync: return recorder.isSync(call) != nil
+        case (.failedRead, .read), (.failedRead, .pread), (.failedRead, .readv), (.failedRead, .preadv),
+            (.failedRead, .getdents):
             return recorder.object(call, 0) != nil
         case (.failedRemoval, .unlink), (.failedRemoval, .rmdir): return recorder.isBelowFolder(call, path: 0)
         case (.failedRemoval, .unlinkat): return recorder.isBelowFolder(call, path: 1, from: 0)

@@ -23,10 +23,12 @@ struct FaultSweep {
         let (observer, _) = try play(target: nil)
         let targets = chosen(observer)
         guard !targets.isEmpty else { throw ConformanceSkip("the engine makes no call that this fault could strike") }
+        var struck = 0
         for (number, target) in targets.enumerated() {
-            try judge(target)
+            if try judge(target) { struck += 1 }
             if number % 10 == 9 { suite.progress("\(number + 1) of \(targets.count) faults (\(kind.rawValue))") }
         }
+        guard struck > 0 else { throw ConformanceSkip("the engine never makes the same calls again") }
     }
 
     /// Calls to strike: all when there is time; else some of each likeness.
@@ -43,13 +45,10 @@ struct FaultSweep {
 
     private func play(target: Int?) throws -> (FaultObserver, [Mark]) {
         let folder = try scratch.empty("store")
-        let recorder = try DiskRecorder(folder: folder, rebuildable: suite.rebuildableFiles)
-        let observer = FaultObserver(recorder, kind, target: target)
-        let job = WorkerJob(
-            kind: .faults, type: suite.factory.type, folder: folder, seed: suite.seed, isLong: false,
-            options: suite.options)
+        let observer = FaultObserver(try suite.recorder(of: folder), kind, target: target)
         do {
-            let marks = try TracedRun.run(suite.worker, job, scratch: "\(scratch.path)/worker", observer)
+            let marks = try TracedRun.run(
+                suite.worker, suite.job(.faults, in: folder), scratch: "\(scratch.path)/worker", observer)
             return (observer, marks)
         } catch let failure as ConformanceFailure {
             throw ConformanceFailure(describe(observer.struck) + failure.message)
@@ -61,12 +60,13 @@ struct FaultSweep {
         return "when \(kind.rawValue) strikes call \(point.number) (\(point.what)) after \"\(point.phase.text)\": "
     }
 
-    private func judge(_ target: FaultPoint) throws {
+    /// - Returns: whether the fault struck.
+    private func judge(_ target: FaultPoint) throws -> Bool {
         let (observer, marks) = try play(target: target.number)
-        // Threads of the engine may have come in another order: then there is nothing to judge.
-        guard let struck = observer.struck else { return }
+        // Threads of the engine may have come in another order.
+        guard let struck = observer.struck else { return false }
         store.figures.faults += 1
-        guard case .begin(let batch) = struck.phase else { return }
+        guard case .begin(let batch) = struck.phase else { return true }
         let answer = marks.drop { $0 != .begin(batch) }.first {
             switch $0 {
             case .acknowledged(batch), .refused(batch, _): true
@@ -85,6 +85,7 @@ struct FaultSweep {
             throw ConformanceFailure(describe(struck) + "the batch was acknowledged although a sync of it failed")
         default: break
         }
+        return true
     }
 }
 #endif

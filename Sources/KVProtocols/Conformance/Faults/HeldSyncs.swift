@@ -9,6 +9,8 @@ final class HoldObserver: TraceObserver {
     private(set) var holds = false
     private var isApplying = false
     private var isRoundNew = false
+    /// A thread of the worker is over, for the engine did something wrong: the other one is held no more.
+    private var hasFailed = false
     /// The calls that were held.
     private(set) var count = 0
     private(set) var last = ""
@@ -17,7 +19,7 @@ final class HoldObserver: TraceObserver {
 
     func willEnter(_ call: SystemCall) -> Intervention {
         _ = recorder.willEnter(call)
-        guard isApplying, recorder.isSync(call) != nil else { return .none }
+        guard isApplying, !hasFailed, recorder.isSync(call) != nil else { return .none }
         if !holds { isRoundNew = false }
         holds = true
         count += 1
@@ -26,16 +28,15 @@ final class HoldObserver: TraceObserver {
     }
 
     func didLeave(_ call: SystemCall, result: Int64) {
-        let before = recorder.trace.events.count
-        recorder.didLeave(call, result: result)
-        guard recorder.trace.events.count > before, case .mark(let mark)? = recorder.trace.events.last else { return }
+        guard case .mark(let mark)? = recorder.record(call, result: result).last else { return }
         switch mark {
         case .begin: isApplying = true
         case .acknowledged: isApplying = false
         case .reading: isRoundNew = true
         case .read where isRoundNew: holds = false
-        // What the engine did wrong ends the round as well.
-        case .failed: holds = false
+        case .failed:
+            hasFailed = true
+            holds = false
         default: break
         }
     }
@@ -54,15 +55,14 @@ struct HeldSyncs {
     func run() throws {
         let scratch = try ScratchFolder(in: suite.temporaryFolder)
         let folder = try scratch.empty("store")
-        let observer = HoldObserver(try DiskRecorder(folder: folder, rebuildable: suite.rebuildableFiles))
-        let job = WorkerJob(
-            kind: .readers, type: suite.factory.type, folder: folder, seed: suite.seed, isLong: false,
-            options: suite.options)
+        let observer = HoldObserver(try suite.recorder(of: folder))
         let (marks, end, lastWords) = try TracedRun.watch(
-            suite.worker, job, scratch: "\(scratch.path)/worker", observer)
+            suite.worker, suite.job(.readers, in: folder), scratch: "\(scratch.path)/worker", observer)
         guard !observer.holds || !end.hasTakenTooLong else {
             throw ConformanceFailure(
-                "a read waits for the disk: while \(observer.last) of a batch was held up, no reads came to their end")
+                "a read waits for the disk: while \(observer.last) of a batch was held up, no round of reads came to its end "
+                    + "within \(WorkerJob.Kind.readers.secondsAtMost) s (a machine that stood still meanwhile looks the "
+                    + "same: run the case again)")
         }
         _ = try WorkerOutcome.check(marks, end, lastWords)
         guard observer.count > 0 else { throw ConformanceSkip("no sync of a batch was seen") }

@@ -3,8 +3,17 @@ import CTrace
 import Glibc
 
 extension DiskRecorder {
-    func didLeave(_ call: SystemCall, result: Int64) {
-        guard result >= 0 else { return }
+    func didLeave(_ call: SystemCall, result: Int64) { _ = record(call, result: result) }
+
+    /// Notes what the call did.
+    /// - Returns: the events that are new.
+    func record(_ call: SystemCall, result: Int64) -> ArraySlice<DiskChange> {
+        let before = trace.events.count
+        if result >= 0 { recordSuccess(call, result) }
+        return trace.events[before...]
+    }
+
+    private func recordSuccess(_ call: SystemCall, _ result: Int64) {
         switch call.kind {
         case .write, .pwrite, .writev, .pwritev, .pwritev2: recordWrite(call, Int(result))
         case .open, .openat, .openat2, .creat: recordOpen(call, Int32(truncatingIfNeeded: result))
@@ -36,17 +45,23 @@ extension DiskRecorder {
         guard bytes.count == count, let status = tracee.status(of: call.descriptor(0)) else {
             return gap("a write to \(trace.paths[file] ?? "?") could not be read")
         }
-        let extra = call.kind == .pwritev2 ? call.integer(5) : 0
         var offset = status.position - count
         if call.kind == .pwrite || call.kind == .pwritev || call.kind == .pwritev2 && call.integer(3) >= 0 {
             // pwrite to a descriptor that appends appends.
-            let appends = status.flags & O_APPEND != 0 || extra & Int(KV_RWF_APPEND) != 0
+            let appends = status.flags & O_APPEND != 0 || writeFlags(call) & Int(KV_RWF_APPEND) != 0
             offset = appends ? length(of: call) - count : call.integer(3)
         }
         append(.write(file, offset: offset, bytes: bytes))
-        if !ignoresSyncs, status.flags & O_DSYNC != 0 || extra & Int(KV_RWF_DSYNC | KV_RWF_SYNC) != 0 {
+        if !ignoresSyncs, isWrittenThrough(call, status.flags) {
             append(.sync(.event(trace.events.count - 1), covers: trace.events.count))
         }
+    }
+
+    private func writeFlags(_ call: SystemCall) -> Int { call.kind == .pwritev2 ? call.integer(5) : 0 }
+
+    /// Whether a write returns when it is on the medium.
+    private func isWrittenThrough(_ call: SystemCall, _ flags: Int32) -> Bool {
+        flags & O_DSYNC != 0 || writeFlags(call) & Int(KV_RWF_DSYNC | KV_RWF_SYNC) != 0
     }
 
     private func length(of call: SystemCall) -> Int {
@@ -95,11 +110,11 @@ extension DiskRecorder {
         switch call.kind {
         case .sync: return false
         case .fsync, .fdatasync, .syncfs: return object(call, 0) == nil ? nil : false
-        case .write, .pwrite, .writev, .pwritev:
+        case .write, .pwrite, .writev, .pwritev, .pwritev2:
             guard object(call, 0) != nil,
                 let flags = Tracee(thread: call.thread).status(of: call.descriptor(0))?.flags
             else { return nil }
-            return flags & O_DSYNC != 0 ? true : nil
+            return isWrittenThrough(call, flags) ? true : nil
         default: return nil
         }
     }

@@ -6,7 +6,7 @@ enum CallKind: Int32 {
     case other = 0
     case open, openat, openat2, creat
     case write, pwrite, writev, pwritev, pwritev2
-    case read, pread, readv, preadv
+    case read, pread, readv, preadv, getdents
     case truncate, ftruncate, fallocate
     case fsync, fdatasync, syncfs, sync
     case rename, renameat, renameat2
@@ -32,6 +32,8 @@ enum Intervention: Equatable {
     case none
     /// It doesn't happen and returns this error number.
     case fail(Int32)
+    /// It happens and returns this error number.
+    case failBehind(Int32)
     /// It writes at most so many bytes.
     case shorten(Int)
     /// The whole process ends before it, or right behind it.

@@ -88,7 +88,7 @@ final class Tracer {
             let call = SystemCall(thread: thread, kind: kind, arguments: [a, b, c, d, e, f])
             let intervention = observer.willEnter(call)
             switch intervention {
-            case .none, .killBehind, .hold: break
+            case .none, .failBehind, .killBehind, .hold: break
             case .kill: kill(process, SIGKILL)
             case .fail: check(kv_trace_skip(thread))
             case .shorten(let count): check(kv_trace_set_count(thread, UInt64(count)))
@@ -97,9 +97,11 @@ final class Tracer {
             return intervention
         } else if stop.operation == 2, let (call, intervention) = calls.removeValue(forKey: thread) {
             var result = stop.result
-            if case .fail(let code) = intervention {
+            switch intervention {
+            case .fail(let code), .failBehind(let code):
                 result = -Int64(code)
                 check(kv_trace_set_result(thread, result))
+            default: break
             }
             observer.didLeave(call, result: result)
             if intervention == .killBehind { kill(process, SIGKILL) }

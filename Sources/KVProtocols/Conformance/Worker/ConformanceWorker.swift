@@ -16,6 +16,8 @@ public struct ConformanceWorker: Sendable {
     public let executable: String
     /// What comes before the worker's own arguments.
     public let arguments: [String]
+    /// How long it may take from its start to `runIfAsked`.
+    package var secondsToBegin: Int32 = 30
 
     public init(executable: String, arguments: [String] = []) {
         self.executable = executable
@@ -63,12 +65,12 @@ public struct ConformanceWorker: Sendable {
         guard write(0, &byte, 1) == 1, read(0, &byte, 1) == 1 else { end("nobody waits for this worker") }
         do {
             switch job.kind {
-            case .workload: try WorkloadRun(job, factory).run()
-            case .secondLife: try SecondLifeRun(job, factory).run()
-            case .readers: try ReaderRun(job, factory).run()
+            case .workload: try WorkloadRun(job: job, factory: factory).run()
+            case .secondLife: try SecondLifeRun(job: job, factory: factory).run()
+            case .readers: try ReaderRun(job: job, factory: factory).run()
             case .faults: try FaultRun(job, factory).run()
-            case .inspection: try InspectionRun(job, factory).run()
-            case .descriptors: try DescriptorRun(job, factory).run()
+            case .inspection: try InspectionRun(job: job, factory: factory).run()
+            case .descriptors: try DescriptorRun(job: job, factory: factory).run()
             }
         } catch {
             Mark.failed("\(error)").write()

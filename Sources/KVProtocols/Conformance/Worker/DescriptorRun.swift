@@ -9,13 +9,8 @@ import Darwin
 /// In the worker: opens, writes and reads with 0, 1, 2, … file descriptors to spare. Errors are honest, wrong answers and a
 /// store that doesn't recover are not.
 struct DescriptorRun {
-    private let job: WorkerJob
-    private let factory: BackendFactory
-
-    init(_ job: WorkerJob, _ factory: BackendFactory) {
-        self.job = job
-        self.factory = factory
-    }
+    let job: WorkerJob
+    let factory: BackendFactory
 
     func run() throws {
         let workload = Workload(seed: job.seed, isLong: false)
@@ -41,7 +36,7 @@ struct DescriptorRun {
         var isAcknowledged = false
         try limit(original, spare: spare)
         do {
-            let backend = try factory.open(job.context)
+            let backend = try job.open(factory)
             defer { do { try backend.close() } catch { Mark.note("close: \(error)").write() } }
             try backend.apply(batch)
             isAcknowledged = true
@@ -53,7 +48,7 @@ struct DescriptorRun {
             refusals += 1
         }
         try limit(original, spare: nil)
-        let backend = try factory.open(job.context)
+        let backend = try job.open(factory)
         let found = try ReferenceState(reading: backend, keys: workload.keys, names: Workload.names)
         let allowed =
             isAcknowledged

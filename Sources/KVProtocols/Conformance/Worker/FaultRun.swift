@@ -130,11 +130,8 @@ struct FaultRun {
     /// Opening may throw while a call fails; the next attempt must work.
     private func open() throws -> any StorageBackend {
         for attempt in 1... {
-            Mark.opening.write()
             do {
-                let backend = try factory.open(job.context)
-                Mark.opened.write()
-                return backend
+                return try job.open(factory)
             } catch {
                 Mark.refused(-1, code: error.code.rawValue).write()
                 Mark.note("open: \(error)").write()

@@ -3,13 +3,8 @@ import KVProtocols
 /// In the worker, because what an engine makes of damaged files may end the process: opens the store that a workload filled,
 /// and reads everything.
 struct InspectionRun {
-    private let job: WorkerJob
-    private let factory: BackendFactory
-
-    init(_ job: WorkerJob, _ factory: BackendFactory) {
-        self.job = job
-        self.factory = factory
-    }
+    let job: WorkerJob
+    let factory: BackendFactory
 
     /// Throws when a record is served that isn't the right one, or is missing while newer ones are there.
     func run() throws {
@@ -17,7 +12,7 @@ struct InspectionRun {
         let workload = Workload(seed: job.seed, isLong: job.isLong)
         let backend: any StorageBackend
         do {
-            backend = try factory.open(job.context)
+            backend = try job.open(factory)
         } catch {
             guard !error.message.isEmpty else { throw ConformanceFailure("it is refused without a message") }
             return Mark.note("refused: \(error.code.rawValue)").write()

@@ -8,19 +8,12 @@ import Darwin
 
 /// In the worker: opens what a killed one left, says what it finds there, applies one more batch, and ends without closing.
 struct SecondLifeRun {
-    private let job: WorkerJob
-    private let factory: BackendFactory
-
-    init(_ job: WorkerJob, _ factory: BackendFactory) {
-        self.job = job
-        self.factory = factory
-    }
+    let job: WorkerJob
+    let factory: BackendFactory
 
     func run() throws {
         let workload = Workload(seed: job.seed, isLong: job.isLong)
-        Mark.opening.write()
-        let backend = try factory.open(job.context)
-        Mark.opened.write()
+        let backend = try job.open(factory)
         let found = try ReferenceState(reading: backend, keys: workload.keys, names: Workload.names)
         let operations = workload.batches.reduce(0) { $0 + $1.count }
         guard let shown = (0...operations).first(where: { workload.state(afterOperations: $0) == found }) else {

@@ -16,7 +16,7 @@ struct WorkerJob {
         /// Works with too few file descriptors.
         case descriptors
 
-        /// A worker that takes longer hangs; it is ended.
+        /// A worker that takes longer hangs; it is ended. Of `readers` that is a single round of reads.
         var secondsAtMost: UInt32 { self == .readers ? 30 : 300 }
     }
 
@@ -58,6 +58,15 @@ struct WorkerJob {
         self.options = options
     }
 
+    /// In the worker: opens the engine in the folder, and marks that.
+    func open(_ factory: BackendFactory) throws(StorageError) -> any StorageBackend {
+        Mark.opening.write()
+        let backend = try factory.open(
+            BackendContext(path: folder, partitions: ConformanceSuite.partitions, options: options))
+        Mark.opened.write()
+        return backend
+    }
+
     private static func text(_ value: OptionValue) -> String {
         switch value {
         case .string(let text): "s\(text)"
@@ -76,5 +85,12 @@ struct WorkerJob {
         case "b": Bool(String(rest)).map(OptionValue.boolean)
         default: nil
         }
+    }
+}
+
+extension ConformanceSuite {
+    /// A job for a worker with the engine under test.
+    func job(_ kind: WorkerJob.Kind, in folder: String, isLong: Bool = false) -> WorkerJob {
+        WorkerJob(kind: kind, type: factory.type, folder: folder, seed: seed, isLong: isLong, options: options)
     }
 }

@@ -60,12 +60,12 @@ final class WorkerProcess {
         var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
         var started: pid_t = 0
+        var hasBegun = true
         let code = WorkerProcess.starting.withLock { _ in
             let code = posix_spawn(&started, worker.executable, &actions, nil, &pointers, environ)
             close(ends[0])
-            // That the call has returned doesn't say that the descriptors are gone; the program's first byte does, or its end.
-            var byte: UInt8 = 0
-            if code == 0 { while read(ends[1], &byte, 1) < 0, errno == EINTR {} }
+            if code == 0 { hasBegun = WorkerProcess.awaitBeginning(ends[1], seconds: worker.secondsToBegin) }
+            if !hasBegun { WorkerProcess.kill(started) }
             return code
         }
         guard code == 0 else {
@@ -73,8 +73,30 @@ final class WorkerProcess {
             throw ConformanceFailure(
                 "the worker \(worker.executable) can't be started: \(String(cString: strerror(code)))")
         }
+        guard hasBegun else {
+            close(ends[1])
+            throw ConformanceFailure(
+                "the worker \(worker.executable) did not begin within \(worker.secondsToBegin) s: its main has to call "
+                    + "ConformanceWorker.runIfAsked first, with the arguments of the command line")
+        }
         process = started
         gate = ends[1]
+    }
+
+    /// Waits for the program's first byte, or its end: that it was started doesn't say that its copies of descriptors are
+    /// gone.
+    /// - Returns: whether either came in time.
+    private static func awaitBeginning(_ gate: Int32, seconds: Int32) -> Bool {
+        let deadline = ContinuousClock.now + .seconds(Int64(seconds))
+        var wanted = pollfd(fd: gate, events: Int16(POLLIN), revents: 0)
+        var found: Int32
+        repeat {
+            let left = (deadline - ContinuousClock.now).components
+            found = poll(&wanted, 1, max(0, Int32(left.seconds * 1000 + left.attoseconds / 1_000_000_000_000_000)))
+        } while found < 0 && errno == EINTR
+        var byte: UInt8 = 0
+        if found > 0 { while read(gate, &byte, 1) < 0, errno == EINTR {} }
+        return found > 0
     }
 
     deinit {
@@ -100,16 +122,21 @@ final class WorkerProcess {
         #endif
     }
 
-    func kill() {
+    func kill() { WorkerProcess.kill(process) }
+
+    func wait() -> WorkerEnd { WorkerProcess.wait(process) }
+
+    private static func kill(_ process: pid_t) {
         #if canImport(Glibc)
         _ = Glibc.kill(process, SIGKILL)
         #else
         _ = Darwin.kill(process, SIGKILL)
         #endif
-        _ = wait()
+        _ = wait(process)
     }
 
-    func wait() -> WorkerEnd {
+    @discardableResult
+    private static func wait(_ process: pid_t) -> WorkerEnd {
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
         return WorkerEnd(status: status)
