@@ -79,6 +79,10 @@ import Testing
             #expect(converted.status == 0, "\(converted.errors)")
             let again = try await cluster.failing("node", "--config", cluster.configuration, "--name", "worker3")
             #expect(again.status == 1 && again.errors.contains("data/worker3-sqlite"), "\(again.errors)")
+            // Not after a wait for the others either.
+            try cluster.setBackend(of: "worker3", type: "lmdb", path: "data/worker3")
+            let other = try await cluster.failing("node", "--config", cluster.configuration, "--name", "worker3")
+            #expect(other.status == 1 && other.errors.contains("data/worker3-sqlite"), "\(other.errors)")
             try cluster.setBackend(of: "worker3", type: "sqlite", path: "data/worker3-sqlite")
             try cluster.start("worker3")
             try await works(cluster, log, at: "worker3")

@@ -39,7 +39,9 @@ import Testing
         }
         for isWrite in [false, true] {
             let code: CommandFailure.Code = isWrite ? .outcomeUnknown : .error
-            for error in [NIOTooManyBytesError(maxBytes: 5), CancellationError(), HTTPClientError.cancelled] as [any Error] {
+            for error in [NIOTooManyBytesError(maxBytes: 5), CancellationError(), HTTPClientError.cancelled]
+                as [any Error]
+            {
                 let failure = client.failure(error, isWrite: isWrite)
                 #expect(!failure.mayPass && failure.code == code, "\(error)")
             }

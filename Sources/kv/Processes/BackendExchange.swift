@@ -119,7 +119,8 @@ struct BackendExchange {
         }
         if !storable { return "the controller can't store its state" }
         if let lost = health.alarm {
-            return "\(lost.joined(separator: ", ")) were lost at once, and nobody replaces them before they are back or "
+            return
+                "\(lost.joined(separator: ", ")) were lost at once, and nobody replaces them before they are back or "
                 + "the alarm is acknowledged"
         }
         guard !nodes.names(in: ["waiting", "failed"]).contains(name), nodes.nodes.contains(where: { $0.name == name })
