@@ -196,7 +196,9 @@ let package = Package(
             ]),
         tests(
             "KVCommandTests",
-            ["kv", "KVBackends", "KVConfiguration", "KVProtocols", argumentParser, logging, nioCore]),
+            [
+                "kv", "KVBackends", "KVConfiguration", "KVProtocols", argumentParser, asyncHTTPClient, logging, nioCore,
+            ]),
         tests("KVClusterTests", ["kv"]),
     ],
     swiftLanguageModes: [.v6]

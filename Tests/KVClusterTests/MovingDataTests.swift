@@ -79,6 +79,12 @@ import Testing
             #expect(converted.status == 0, "\(converted.errors)")
             let again = try await cluster.failing("node", "--config", cluster.configuration, "--name", "worker3")
             #expect(again.status == 1 && again.errors.contains("data/worker3-sqlite"), "\(again.errors)")
+            // With yet another type too, and at once: without a controller a node that may wait for the others would.
+            #expect(await cluster.stop("controller") == 0)
+            try cluster.setBackend(of: "worker3", type: "lmdb", path: "data/worker3")
+            let other = try await cluster.failing("node", "--config", cluster.configuration, "--name", "worker3")
+            #expect(other.status == 1 && other.errors.contains("data/worker3-sqlite"), "\(other.errors)")
+            try cluster.start("controller")
             try cluster.setBackend(of: "worker3", type: "sqlite", path: "data/worker3-sqlite")
             try cluster.start("worker3")
             try await works(cluster, log, at: "worker3")
@@ -100,6 +106,9 @@ import Testing
             #expect(saved.status == 0 && saved.errors.contains("98 records"), "\(saved.errors)")
             let exists = try await cluster.command("snapshot", "save", path)
             #expect(exists.status == 1 && exists.errors.contains("--replace"), "\(exists.errors)")
+            let nowhere = try await cluster.failing(
+                "snapshot", "restore", "--url", "http://127.0.0.1:1", path)
+            #expect(nowhere.status == 1 && nowhere.errors.contains("no answer from"), "\(nowhere.errors)")
             let inspected = try await cluster.command("snapshot", "inspect", path, "-o", "json")
             fingerprint = try #require(try JSON(Array(inspected.output.utf8))["content"].string)
 

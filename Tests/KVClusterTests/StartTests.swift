@@ -84,19 +84,28 @@ import Testing
 
     /// A backend that can't be what is configured leaves the data of the one before where it is; see `MovingDataTests`.
     private func otherBackend(_ cluster: Cluster) async throws {
-        for node in ["worker1", "worker2"] { #expect(await cluster.stop(node) == 0) }
         let text = try String(contentsOfFile: cluster.configuration, encoding: .utf8)
         let path = "\(cluster.folder)/other.json"
-        try text.replacing(
-            "\"type\": \"file\", \"path\": \"data/worker1\"", with: "\"type\": \"memory\", \"path\": \"data/worker1\""
-        )
-        .write(toFile: path, atomically: true, encoding: .utf8)
-        let before = try FileManager.default.contentsOfDirectory(atPath: "\(cluster.folder)/data/worker1")
-        let result = try await cluster.failing("node", "--name", "worker1", "--config", path)
-        #expect(result.status == 1 && result.errors.contains("allow_volatile_storage"), "\(result.errors)")
-        #expect(
-            try FileManager.default.contentsOfDirectory(atPath: "\(cluster.folder)/data/worker1").sorted()
-                == before.sorted())
+        let data = "\(cluster.folder)/data/worker1"
+        let backends = [
+            ("\"type\": \"lmdb\"", "uses the data folder"),
+            ("\"type\": \"memory\"", "allow_volatile_storage"),
+            ("\"type\": \"lmdb\", \"options\": {\"map_bytes\": 1}", "map_bytes"),
+        ]
+        for (index, (backend, expected)) in backends.enumerated() {
+            if index == 1 {
+                for node in ["worker1", "worker2"] { #expect(await cluster.stop(node) == 0) }
+            }
+            let before = try FileManager.default.contentsOfDirectory(atPath: data).sorted()
+            try text.replacing(
+                "\"type\": \"file\", \"path\": \"data/worker1\"", with: "\(backend), \"path\": \"data/worker1\""
+            )
+            .write(toFile: path, atomically: true, encoding: .utf8)
+            let result = try await cluster.failing("node", "--name", "worker1", "--config", path)
+            #expect(result.status == 1 && result.errors.contains(expected), "\(result.errors)")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: data).sorted() == before)
+            #expect(!FileManager.default.fileExists(atPath: "\(data)/.kv/trial"))
+        }
 
         try FileManager.default.createDirectory(
             atPath: "\(cluster.folder)/documents", withIntermediateDirectories: true,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Testing
 
 @testable import kv
@@ -51,6 +52,17 @@ import Testing
         #expect(throws: (any Error).self) {
             try KV.parseAsRoot(["put", "k", "v", "--if-absent", "--if-version", "1.1.1"])
         }
+    }
+
+    @Test func `a folder is the same wherever the next command is called`() throws {
+        let here = FileManager.default.currentDirectoryPath
+        let path = here == "/" ? "/data/w" : "\(here)/data/w"
+        for text in ["data/w", "data/w/", "./data/../data//w", path] {
+            #expect(BackendPlace(type: "file", path: text).path == path)
+            #expect(try BackendPlace("file:\(text)").path == path)
+        }
+        #expect(BackendPlace(type: "file", path: "/").path == "/")
+        #expect(throws: CommandFailure.self) { try BackendPlace.existing("") }
     }
 
     @Test func `negative amounts go behind two dashes`() throws {

@@ -1,6 +1,8 @@
 import ArgumentParser
+import AsyncHTTPClient
 import KVConfiguration
 import KVProtocols
+import NIOCore
 import Testing
 
 @testable import kv
@@ -16,6 +18,40 @@ import Testing
     func `a status and its problem become an exit code`(_ status: Int, _ word: String, _ code: CommandFailure.Code) {
         let problem = problem(#"{"title":"T","detail":"d","code":"\#(word)"}"#)
         #expect(StoreClient.failure(status: status, problem).code == code)
+    }
+
+    @Test(arguments: [
+        (503, true), (504, true), (507, true), (400, false), (403, false), (404, false), (409, false), (412, false),
+        (413, false), (500, false),
+    ])
+    func `what the server refuses for now may pass, what is wrong may not`(_ status: Int, _ mayPass: Bool) {
+        let problem = problem(#"{"title":"T","code":"electing"}"#)
+        #expect(StoreClient.failure(status: status, problem).mayPass == mayPass)
+        #expect(StoreClient.failure(status: status, nil).mayPass == mayPass)
+    }
+
+    @Test func `no other attempt finds another address, or a shorter answer`() {
+        let client = StoreClient(url: "h:1", timeout: .seconds(1))
+        for error in [HTTPClientError.invalidURL, .emptyHost, .emptyScheme] {
+            let failure = client.failure(error, isWrite: true)
+            #expect(!failure.mayPass)
+            #expect(failure.code == .error, "nothing was sent")
+        }
+        for isWrite in [false, true] {
+            let code: CommandFailure.Code = isWrite ? .outcomeUnknown : .error
+            for error in [NIOTooManyBytesError(maxBytes: 5), CancellationError(), HTTPClientError.cancelled]
+                as [any Error]
+            {
+                let failure = client.failure(error, isWrite: isWrite)
+                #expect(!failure.mayPass && failure.code == code, "\(error)")
+            }
+            for error in [HTTPClientError.readTimeout, .remoteConnectionClosed, .deadlineExceeded] {
+                let failure = client.failure(error, isWrite: isWrite)
+                #expect(failure.mayPass && failure.code == code, "\(error)")
+            }
+            #expect(client.failure(HTTPClientError.connectTimeout, isWrite: isWrite).code == .error)
+            #expect(client.failure(HTTPClientError.connectTimeout, isWrite: isWrite).mayPass)
+        }
     }
 
     @Test func `a problem is said as title, detail and outcome`() {

@@ -17,6 +17,7 @@ import Testing
         #expect(health["workers_count"] as? Int == 4)
         #expect(health["verdict"] as? String == "ok")
         #expect(health["reasons"] as? [String] == [])
+        #expect(health["storable"] as? Bool == true)
         #expect(health["cluster"] as? String == "demo")
         #expect(health["map_epoch"] as? Int == 1)
         #expect(health["nodes"] as? [String: Int] == ["up": 4, "down": 0, "total": 4])

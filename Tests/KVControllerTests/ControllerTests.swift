@@ -228,8 +228,10 @@ import Testing
         try await cluster.run(15_000)
         #expect(try await cluster.map() == before)
         #expect(await cluster.controller.health().reasons.contains { $0.contains("can't store") })
+        #expect(await cluster.controller.health().storable == false)
         cluster.backend.fail(with: nil)
         try await cluster.run(until: isHealed)
+        #expect(await cluster.controller.health().storable)
         #expect(await cluster.kinds().contains(.alarmCleared))
     }
 }

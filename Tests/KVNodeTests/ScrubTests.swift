@@ -99,6 +99,10 @@ import Testing
         }
         let replicas = await members[0].node.replicas(of: try Key("key3"))
         let leader = try #require(members.first { $0.name == replicas.replicas.first { $0.isLeader }?.node })
+        // The file is there before the overlay lets go of the record.
+        try await eventually("\(leader.name) reads from its backend") {
+            await leader.node.engine.report()?.overlayBytes == 0
+        }
         try flip(file(cluster, leader, "key3"))
         let request = ListRequest(prefix: [], after: nil, limit: 100, values: true, localOnly: false)
         try await eventually("a page is whole again") {

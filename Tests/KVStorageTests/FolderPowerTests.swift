@@ -18,7 +18,7 @@ import Testing
             try first(disk)
             return nil
         } catch {
-            #expect(error as? StorageError != nil)
+            #expect((error as? StorageError)?.code == .io)
         }
         let left = disk.state.withLock { $0.image }
         let moments = Mutex([left])
@@ -37,7 +37,7 @@ import Testing
         let note = ConversionNote(identity: 7, position: 1, sourceType: "old", targetType: "new", partitions: 4)
         let disk = SimulatedDisk()
         try DataFolder(path: "/old", backendType: "old", disk: disk, newIdentity: 7).release()
-        try DataFolder.beginConversion(into: "/new", note: note, disk).release()
+        try DataFolder.beginConversion(into: "/new", note: note, disk).lock.release()
         let start = disk.state.withLock { $0.image }
         func handOver(_ disk: SimulatedDisk) throws {
             guard try DataFolder.conversionNote(in: "/new", disk) != nil else { return }

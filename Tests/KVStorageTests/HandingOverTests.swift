@@ -29,6 +29,46 @@ import Testing
         #expect(try world.content(world.new.path, "new", world.newEngine) == before)
     }
 
+    /// An engine that doesn't open, as one with options that it refuses.
+    private func convertIntoNone(_ world: ConversionWorld, type: String) throws {
+        let target = StorageConversion.Place(path: world.new.path, type: type) { _ throws(StorageError) in
+            throw StorageError(.invalid, "the option 'map_bytes' is too small")
+        }
+        _ = try StorageConversion(
+            from: world.place(world.old.path, "old", world.oldEngine), to: target,
+            partitions: ConversionWorld.partitions
+        ).run(nodeNames: { _ in ["note"] }, report: { _ in })
+    }
+
+    @Test func `an engine that does not open leaves the folder to another one`() throws {
+        let world = try ConversionWorld()
+        #expect(code { try convertIntoNone(world, type: "other") } == .invalid)
+        #expect(!world.has(DataFolder.convertingName, in: world.new.path))
+        #expect(try world.convert().records == 20)
+    }
+
+    @Test func `an engine that does not open leaves an interrupted conversion as it was`() throws {
+        let world = try ConversionWorld()
+        world.newEngine.altering = { if case .metadata = $0 { nil } else { $0 } }
+        #expect(code { try world.convert() } == .damaged)
+        #expect(code { try convertIntoNone(world, type: "new") } == .invalid)
+        #expect(world.has(DataFolder.convertingName, in: world.new.path))
+        #expect(code { try world.convert(to: "other") } == .foreign)
+    }
+
+    @Test func `where the data went is told although it is not there any more`() throws {
+        let world = try ConversionWorld()
+        try world.convert()
+        try FileManager.default.removeItem(atPath: world.new.path)
+        #expect {
+            try world.convert()
+        } throws: {
+            ($0 as? StorageError)?.code == .foreign && "\($0)".contains("lives on in \(world.new.path)")
+        }
+        try FileManager.default.removeItem(atPath: world.old.path)
+        #expect(code { try world.convert() } == .foreign, "there is nothing to convert")
+    }
+
     @Test func `the folder of an engine that keeps nothing has nothing to hand out`() throws {
         let place = try TemporaryFolder()
         try DataFolder(path: place.path, backendType: "memory").release()

@@ -64,6 +64,23 @@ import Testing
         #expect(try DataFolder.occupant(of: place.path) == "sqlite")
     }
 
+    @Test func `a claim keeps others out and is refused where data went or lives`() throws {
+        let place = try TemporaryFolder()
+        _ = try makeFolder(place.path)
+        let claim = try DataFolder.claim(place.path)
+        #expect(code { try DataFolder.setAside(place.path) } == .inUse)
+        #expect(code { _ = try DataFolder.claim(place.path) } == .inUse)
+        claim.release()
+        let folder = try DataFolder(path: place.path, backendType: "lmdb")
+        #expect(code { _ = try DataFolder.claim(place.path) } == .inUse)
+        folder.release()
+
+        let world = try ConversionWorld()
+        try world.convert()
+        #expect(code { _ = try DataFolder.claim(world.old.path) } == .foreign)
+        #expect(code { _ = try DataFolder.claim(world.old.path) } == .foreign, "the lock was given back")
+    }
+
     @Test func `wherever it is interrupted, opening the folder finishes it`() throws {
         var calls = 0
         var wasWhole = false

@@ -120,11 +120,12 @@ import Testing
             await first.log.disconnections(from: 2)
             // There are two connections, and the first to close ends the peering. What is written to the other one meanwhile
             // goes nowhere and nobody can count it.
-            while first.network.counters.dropped == 0 {
+            let deadline = ContinuousClock.now + .seconds(30)
+            while first.network.counters.dropped == 0, ContinuousClock.now < deadline {
                 first.send([1], to: 2)
                 try await Task.sleep(for: .milliseconds(1))
             }
-            #expect(first.network.counters.dropped == 1)
+            #expect(first.network.counters.dropped == 1, "what is sent to a peer that is gone is counted")
 
             let again = TestNode(2, boot: 2, port: secondPort, group: group)
             again.network.update(peers: [first.address(port: firstPort)])

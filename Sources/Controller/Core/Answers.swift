@@ -27,9 +27,11 @@ public struct HealthAnswer: Hashable, Sendable, Encodable {
     /// The nodes that were lost at once, while nothing is moved because of it and nobody has acknowledged it; absent
     /// otherwise.
     public var alarm: [String]?
+    /// The controller can store its state: what it says of the cluster outlasts it.
+    public var storable: Bool
 
     private enum CodingKeys: String, CodingKey {
-        case status, verdict, reasons, cluster, nodes, partitions, alarm
+        case status, verdict, reasons, cluster, nodes, partitions, alarm, storable
         case workersCount = "workers_count"
         case mapEpoch = "map_epoch"
     }

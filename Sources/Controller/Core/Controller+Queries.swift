@@ -41,7 +41,8 @@ extension Controller {
             workersCount: live, verdict: verdict, reasons: reasons, cluster: state.name,
             mapEpoch: clusterMap?.epoch ?? 0,
             nodes: HealthAnswer.NodeCounts(up: live, down: nodes.count - live, total: nodes.count),
-            partitions: partitions, alarm: alarm.isRaised ? alarm.nodes.map(name) : nil)
+            partitions: partitions, alarm: alarm.isRaised ? alarm.nodes.map(name) : nil,
+            storable: storageFailure == nil)
     }
 
     private func partitionsWithoutQuorum() -> Int {

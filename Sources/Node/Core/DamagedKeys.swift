@@ -1,7 +1,7 @@
 import KVProtocols
 
-/// Keys of one partition whose records in the backend fail verification, from when the scrub found them until they are
-/// replaced. Confined to the engine's thread.
+/// Keys of one partition whose records in the backend fail verification, from when the scrub or a listing found them until
+/// they are replaced. Confined to the engine's thread.
 ///
 /// Until then their versions count as unknown, even where a header can still be read: so the partition's digest differs
 /// from everybody's, walks show them as damaged, and the leader sends what it has.

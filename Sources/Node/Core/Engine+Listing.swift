@@ -81,19 +81,21 @@ extension Engine {
 
     /// Merges the partitions' own order: from each a few entries at a time, so that a page costs about its limit. Values
     /// are read of those entries only that the page gives out. Ends early, with the key up to which it looked, when it has
-    /// enough bytes, or has passed over much that is deleted: other work of the node waits meanwhile.
+    /// enough bytes, or has passed over much that is deleted or damaged: other work of the node waits meanwhile.
     private func scan(
         _ partitions: [PartitionID], _ request: ListRequest
     ) -> (entries: [KeyRecord], reach: Key?, failed: [PartitionID]) {
         var cursors: [ScanCursor] = partitions.map { ScanCursor(partition: $0, after: request.after) }
         var gaps = ScanGaps()
-        defer { for (partition, key, error) in gaps.damaged { foundDamaged(partition, key, error) } }
+        defer { for (partition, key, error) in gaps.damaged { foundDamaged(partition, key, error, isCurrent: true) } }
         var entries: [KeyRecord] = []
         var valueBytes = 0
         var lookedAt = 0
         var reach: Key?
         let chunk = max(4, min(Self.chunk, request.limit * 2 / max(1, partitions.count) + 4))
-        while entries.count < request.limit, lookedAt < PageBounds.entriesLookedAt {
+        while entries.count < request.limit, lookedAt < PageBounds.entriesLookedAt,
+            gaps.damaged.count < PageBounds.damagedRecords
+        {
             var best: Int?
             for index in cursors.indices {
                 if cursors[index].needsPage, !fill(&cursors[index], request, chunk: chunk) {
@@ -132,8 +134,13 @@ extension Engine {
         do {
             return try storage.read(partition, key)
         } catch {
-            logger.error("a scan failed", metadata: ["kv.partition": "\(partition)", "error": "\(error)"])
-            if error.code == .damaged { gaps.add(partition, key, error) } else { gaps.add(partition) }
+            if error.code == .damaged {
+                // Told of once, where it is noted.
+                gaps.add(partition, key, error)
+            } else {
+                logger.error("a scan failed", metadata: ["kv.partition": "\(partition)", "error": "\(error)"])
+                gaps.add(partition)
+            }
             return nil
         }
     }

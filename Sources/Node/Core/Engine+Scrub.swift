@@ -3,13 +3,14 @@ import KVReplication
 import KVStorage
 import Logging
 
-/// What follows from the scrub's findings.
+/// What follows from the findings of the scrub, and of listings, which meet damaged records too.
 extension Engine {
     /// A record in the backend failed verification. If it is still what this node would serve, its version counts as
     /// unknown from now on, which a leader sees when it compares digests; a leader itself asks the others at once.
-    func foundDamaged(_ partition: PartitionID, _ key: Key, _ error: StorageError) {
+    /// - Parameter isCurrent: this turn of the engine got the error: nobody has replaced the record since.
+    func foundDamaged(_ partition: PartitionID, _ key: Key, _ error: StorageError, isCurrent: Bool = false) {
         guard let replica = replicas[Int(partition.rawValue)], replica.machine.isMember,
-            isDamagedNow(partition, key)
+            isCurrent || isDamagedNow(partition, key)
         else { return }
         if replica.store.damaged.insert(key) {
             counters.scrubDamaged += 1

@@ -61,7 +61,7 @@ struct EngineCounters: Sendable {
     var machineMessages: UInt64 = 0
     var droppedWhileFull: UInt64 = 0
     var misplacedMessages: UInt64 = 0
-    /// Records that the scrub found damaged where nothing newer was known.
+    /// Records that the scrub or a listing found damaged where nothing newer was known.
     var scrubDamaged: UInt64 = 0
     /// Partitions that the scrub found to lack records, or to have ones that were forgotten.
     var scrubInconsistent: UInt64 = 0

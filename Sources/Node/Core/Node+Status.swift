@@ -76,7 +76,7 @@ extension Node {
             counter("damaged_records", "Records that failed verification and were replaced.", report.replacedDamaged),
             counter("scrub_records", "Records that the scrub has read and verified.", scrub.records),
             counter("scrub_bytes", "Bytes of keys and values that the scrub has read.", scrub.bytes),
-            counter("scrub_damaged", "Records that the scrub found damaged.", engine.scrubDamaged),
+            counter("scrub_damaged", "Records found damaged by the scrub or a listing.", engine.scrubDamaged),
             counter(
                 "scrub_inconsistent", "Partitions whose records were found not to be those that were stored.",
                 engine.scrubInconsistent),

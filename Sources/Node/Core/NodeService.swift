@@ -83,7 +83,7 @@ public struct ListReply: Hashable, Sendable {
     public var entries: [Entry]
     /// Where the next page goes on: keys may follow behind this one, up to which all are in this page. It may lie behind
     /// the last entry, and there may be no entry at all: a page also ends after 4 MiB of values, or when much that is
-    /// deleted was passed over. `nil` at the end.
+    /// deleted or damaged was passed over. `nil` at the end.
     public var reach: Key?
     /// Partitions that could not be asked: their keys are missing from this page.
     public var incomplete: [PartitionID]

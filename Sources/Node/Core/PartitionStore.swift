@@ -8,7 +8,7 @@ struct PartitionStore: ReplicaStore {
     let storage: NodeStorage
     /// Journal position of the state last saved.
     private var savedAt: UInt64 = 0
-    /// What the scrub found and nobody has replaced yet.
+    /// What the scrub or a listing found and nobody has replaced yet.
     var damaged = DamagedKeys()
     /// Records replaced that failed verification, since the start.
     private(set) var replacedDamaged: UInt64 = 0

@@ -89,6 +89,8 @@ struct Leadership: Sendable {
     /// A tombstone found no place among `burials`: another search will find it.
     var hasMissedTombstones = false
     var comparedAt: UInt64
+    /// For people and for those who rely on this node, see `lagging`.
+    var ownDisk = OwnDisk()
 
     init(ballot: Ballot, mine: Electorate.Set, digestBefore: PartitionDigest, members: Int, now: UInt64) {
         self.ballot = ballot

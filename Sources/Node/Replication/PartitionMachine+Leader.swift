@@ -159,6 +159,7 @@ extension PartitionMachine {
             sendConfirmIfWanted(now: now, output: &output)
         }
         retransmit(now: now, store: &store, output: &output)
+        self.leadership?.watchOwnDisk(now: now)
         tickKnowledge(now: now, store: &store, output: &output)
         tickSync(now: now, store: &store, output: &output)
         startSyncIfPossible(now: now, store: &store, output: &output)

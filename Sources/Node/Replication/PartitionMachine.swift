@@ -98,14 +98,6 @@ public struct PartitionMachine: Sendable {
     /// Whether this leader knows every key, and every key is chosen in every member set in force.
     public var isSynced: Bool { leadership?.isComplete ?? false }
 
-    /// Members that are not known to hold everything. Empty unless leading.
-    public var lagging: [NodeID] {
-        guard let leadership else { return [] }
-        return electorate.nodes.enumerated().compactMap { index, node in
-            leadership.isInSync(index) && !lost.contains(node) ? nil : node
-        }
-    }
-
     // MARK: - Shared by the rules
 
     var header: Header {

@@ -41,6 +41,9 @@ struct Patience: Hashable, Sendable {
     /// The member answered something that it had been asked to store.
     mutating func answered() { hasAnswered = true }
 
+    /// Something was said again, and once more, and it has answered nothing since.
+    var isSilent: Bool { !hasAnswered && window == Patience.smallestWindow }
+
     /// What may be said again now.
     func allowance(now: UInt64) -> Allowance {
         guard hasAnswered || now >= nextAt else { return Allowance(messages: 0, bytes: 0) }

@@ -16,13 +16,20 @@ extension DataFolder {
             path: path)
     }
 
-    /// Where the folder's data went; `nil` while it is here.
+    /// Where the folder's data went; `nil` while it is here, and for a folder that isn't there.
     static func successor(of path: String, _ disk: any StorageDisk) throws(StorageError) -> String? {
-        let hidden = "\(path)/.kv"
-        guard try disk.names(in: path).contains(".kv"), try disk.names(in: hidden).contains(convertedName) else {
-            return nil
+        guard try notes(in: path, disk).contains(convertedName) else { return nil }
+        return try readText("\(path)/.kv/\(convertedName)", disk)
+    }
+
+    /// The names in the `.kv` of a folder; none when one of them isn't there.
+    private static func notes(in path: String, _ disk: any StorageDisk) throws(StorageError) -> [String] {
+        do {
+            guard try disk.names(in: path).contains(".kv") else { return [] }
+            return try disk.names(in: "\(path)/.kv")
+        } catch  where ["ENOENT", "ENOTDIR"].contains(error.cause) {
+            return []
         }
-        return try readText("\(hidden)/\(convertedName)", disk)
     }
 
     /// Before the marker is there the data is not: a node that began here would be in its way.
@@ -37,10 +44,10 @@ extension DataFolder {
 
     /// Makes the folder that data is to be converted into, or takes up the one in which the same conversion was interrupted.
     /// - Parameter note: what is converted, and in which state; a conversion of anything else is not taken up.
-    /// - Returns: the lock that keeps others out.
+    /// - Returns: the lock that keeps others out, and whether an interrupted conversion was taken up.
     static func beginConversion(
         into path: String, note: ConversionNote, _ disk: any StorageDisk
-    ) throws(StorageError) -> any StorageLock {
+    ) throws(StorageError) -> (lock: any StorageLock, isResumed: Bool) {
         try makeDurable(path, disk)
         try checkPermissions(path, disk)
         let hidden = "\(path)/.kv"
@@ -51,8 +58,10 @@ extension DataFolder {
         }
         try makeDurable(hidden, disk)
         let lock = try disk.lock("\(hidden)/lock")
+        let isResumed: Bool
         do throws(StorageError) {
             let notes = try disk.names(in: hidden)
+            isResumed = notes.contains(convertingName)
             guard !notes.contains(asideName) else {
                 throw StorageError(
                     .foreign, "what the folder to convert into held is still being set aside; choose another",
@@ -62,7 +71,7 @@ extension DataFolder {
             guard !notes.contains(markerName) else {
                 throw StorageError(.foreign, "the folder to convert into holds a node's data already", path: path)
             }
-            if notes.contains(convertingName) {
+            if isResumed {
                 guard try readText("\(hidden)/\(convertingName)", disk) == note.text else {
                     throw StorageError(
                         .foreign,
@@ -79,11 +88,13 @@ extension DataFolder {
             lock.release()
             throw error
         }
-        return lock
+        return (lock, isResumed)
     }
 
-    /// Forgets a conversion that has written nothing yet. The folder's lock is held.
+    /// Forgets a conversion that has written nothing yet, unless an engine has begun in the folder: only that one can go on
+    /// there. The folder's lock is held.
     static func abandonConversion(into path: String, _ disk: any StorageDisk) throws(StorageError) {
+        guard try !disk.names(in: path).contains(where: isContent) else { return }
         try disk.remove("\(path)/.kv/\(convertingName)")
         try disk.syncFolder("\(path)/.kv")
     }
@@ -91,7 +102,7 @@ extension DataFolder {
     /// The note of a conversion into the folder, which has everything; `nil` when there is none.
     static func conversionNote(in path: String, _ disk: any StorageDisk) throws(StorageError) -> ConversionNote? {
         let hidden = "\(path)/.kv"
-        guard try disk.names(in: hidden).contains(convertingName) else { return nil }
+        guard try notes(in: path, disk).contains(convertingName) else { return nil }
         guard let note = ConversionNote(try readText("\(hidden)/\(convertingName)", disk)) else {
             throw StorageError(
                 .damaged, "the note of the conversion can't be read", path: "\(hidden)/\(convertingName)")

@@ -27,6 +27,21 @@ extension DataFolder {
         try setAside(path, SystemDisk())
     }
 
+    /// Keeps other processes out of a folder with data, for what comes before `setAside`, and says early what that would
+    /// refuse. Release it before `setAside`, which looks again.
+    /// - Throws: `.inUse` when a process has the folder open, `.foreign` when it was converted, `.readOnly`, `.io`.
+    public static func claim(_ path: String) throws(StorageError) -> FolderClaim {
+        let disk = SystemDisk()
+        let lock = try disk.lock("\(path)/.kv/lock")
+        do throws(StorageError) {
+            try refuseConverted(path, disk)
+        } catch {
+            lock.release()
+            throw error
+        }
+        return FolderClaim(lock)
+    }
+
     /// Whether a `setAside` of the folder was begun and interrupted. `false` for a folder that isn't there.
     ///
     /// Part of the data may have been moved, so no node goes on with it, not under the old type either: the next
@@ -141,4 +156,16 @@ extension DataFolder {
         }
         throw StorageError(.invalid, "too much was set aside in this folder; remove what is not needed", path: path)
     }
+}
+
+/// The right to a folder in which nothing is opened: until it is released, or nobody has it any more.
+public final class FolderClaim: Sendable {
+    private let lock: any StorageLock
+
+    init(_ lock: any StorageLock) { self.lock = lock }
+
+    deinit { release() }
+
+    /// Lets another process, and this one, open the folder. Harmless when called again.
+    public func release() { lock.release() }
 }

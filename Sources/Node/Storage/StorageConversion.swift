@@ -101,9 +101,9 @@ public struct StorageConversion {
         let note = ConversionNote(
             identity: folder.identity, position: checkpoint.position, sourceType: source.type, targetType: target.type,
             partitions: partitions)
-        let lock = try DataFolder.beginConversion(into: target.path, note: note, disk)
+        let (lock, isResumed) = try DataFolder.beginConversion(into: target.path, note: note, disk)
         do throws(StorageError) {
-            let new = try openTarget()
+            let new = try openTarget(isResumed: isResumed)
             let result = Result { () throws(StorageError) -> Summary in
                 var copy = try ConversionCopy(
                     from: old, to: new, partitions: partitions, seed: checkpoint.seed, limits: limits,
@@ -123,8 +123,15 @@ public struct StorageConversion {
         }
     }
 
-    private func openTarget() throws(StorageError) -> any StorageBackend {
-        let new = try target.open(partitions)
+    private func openTarget(isResumed: Bool) throws(StorageError) -> any StorageBackend {
+        let new: any StorageBackend
+        do throws(StorageError) {
+            new = try target.open(partitions)
+        } catch {
+            // The folder may serve another engine. Why this one doesn't open is what has to be told.
+            if !isResumed { do { try DataFolder.abandonConversion(into: target.path, disk) } catch {} }
+            throw error
+        }
         guard new.capabilities.durable else {
             try new.close()
             // Nothing was written for it, and the folder may serve another engine.

@@ -22,8 +22,9 @@ public enum PeerRequest: Hashable, Sendable {
 
 public enum PeerReply: Hashable, Sendable {
     case outcome(Outcome)
-    /// `unable` are the partitions asked for that this node does not lead. Keys may follow behind `reach`, up to which
-    /// everything was looked at; `nil` when none does. It may lie behind the last entry, and there may be no entry.
+    /// `unable` are the partitions asked for that this node does not lead, or of which it can't tell all keys at the moment:
+    /// a record is damaged, or writes are held up. Keys may follow behind `reach`, up to which everything was looked at;
+    /// `nil` when none does. It may lie behind the last entry, and there may be no entry.
     case list([KeyRecord], reach: Key?, unable: [PartitionID])
     case replica(ReplicaAnswer)
 }

@@ -52,6 +52,15 @@ struct HealthDocument: Decodable {
     var mapEpoch: UInt64
     var nodes: Nodes
     var partitions: Partitions
+    /// The nodes that were lost at once, while nothing is moved because of it.
+    var alarm: [String]?
+    /// Not said by servers of older versions.
+    var storable: Bool?
+}
+
+/// What `/health` of any server says.
+struct ServerDocument: Decodable {
+    var cluster: String
 }
 
 struct NodesDocument: Decodable {

@@ -106,22 +106,37 @@ struct StoreClient: Sendable {
         "no_quorum", "no_partition", "electing", "not_leader", "timeout", "no_nodes", "node_unreachable",
     ]
 
-    private func failure(_ error: any Error, isWrite: Bool) -> CommandFailure {
+    /// What it means that there is no answer.
+    func failure(_ error: any Error, isWrite: Bool) -> CommandFailure {
         let isUnsent: Bool
+        var mayPass = true
         var reason = "\(error)"
         if let error = error as? HTTPClientError {
-            isUnsent = [.connectTimeout, .invalidURL, .emptyHost, .emptyScheme].contains(error)
+            let isWrong = StoreClient.wrongAddress.contains(error)
+            isUnsent = isWrong || error == .connectTimeout
+            mayPass = !isWrong && error != .cancelled
             reason = error.shortDescription
         } else if let error = error as? IOError {
             isUnsent = error.errnoCode == ECONNREFUSED
             reason = String(cString: strerror(error.errnoCode))
+        } else if error is NIOTooManyBytesError {
+            isUnsent = false
+            mayPass = false
+            reason = "the answer is longer than \(StoreClient.maximumAnswerLength >> 20) MiB"
+        } else if error is CancellationError {
+            isUnsent = false
+            mayPass = false
+            reason = "interrupted"
         } else {
             isUnsent = String(describing: type(of: error)) == "NIOConnectionError"
             if isUnsent { reason = "no connection" }
         }
         let message = "no answer from \(url): \(reason)"
-        guard isWrite, !isUnsent else { return CommandFailure(.error, message, mayPass: true) }
+        guard isWrite, !isUnsent else { return CommandFailure(.error, message, mayPass: mayPass) }
         return CommandFailure(
-            .outcomeUnknown, message + "; the write may take effect now, later or never", mayPass: true)
+            .outcomeUnknown, message + "; the write may take effect now, later or never", mayPass: mayPass)
     }
+
+    /// No other attempt finds another address.
+    private static let wrongAddress: [HTTPClientError] = [.invalidURL, .emptyHost, .emptyScheme]
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import KVBackends
 import KVNode
 import KVProtocols
@@ -70,6 +71,7 @@ struct ConvertBackend: AsyncParsableCommand {
 /// A type of backend and a folder, as commands take them.
 struct BackendPlace {
     var type: String
+    /// Absolute.
     var path: String
 
     /// `TYPE:FOLDER`
@@ -78,18 +80,18 @@ struct BackendPlace {
             case let path = String(text[text.index(after: colon)...]), !path.isEmpty
         else { throw ValidationError("'\(text)' is not of the form TYPE:FOLDER, such as lmdb:data/worker1") }
         type = String(text[..<colon])
-        self.path = BackendPlace.withoutSlash(path)
+        self.path = BackendPlace.standard(path)
         _ = try BackendRegistry.factory(type: type)
     }
 
     init(type: String, path: String) {
         self.type = type
-        self.path = BackendPlace.withoutSlash(path)
+        self.path = BackendPlace.standard(path)
     }
 
     /// The data folder of a node, by what it says of itself.
     static func existing(_ path: String) throws -> (place: BackendPlace, partitions: Int) {
-        let path = withoutSlash(path)
+        let path = standard(path)
         guard try !DataFolder.isBeingSetAside(path) else {
             throw CommandFailure(
                 .error,
@@ -110,8 +112,12 @@ struct BackendPlace {
         }
     }
 
-    private static func withoutSlash(_ path: String) -> String {
-        var path = path[...]
+    /// Absolute, so that a folder means the same wherever the next command is called: a converted folder keeps the path of
+    /// the one that its data went to.
+    private static func standard(_ path: String) -> String {
+        // Nothing is no folder, not even this one.
+        guard !path.isEmpty else { return path }
+        var path = URL(filePath: path).standardizedFileURL.path[...]
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         return String(path)
     }

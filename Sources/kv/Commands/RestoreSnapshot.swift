@@ -10,6 +10,8 @@ struct RestoreSnapshot: AsyncParsableCommand {
         discussion: """
             Keys that exist keep their values unless --overwrite is given; those that differ are told of and the exit code is 4. \
             Interrupted, the same command goes on: what is there already is not written again, but with --overwrite everything is. \
+            With --overwrite no one else should write these keys meanwhile: a write whose outcome is unknown is sent again, and may \
+            take effect late, over a newer value of another client. \
             Keys get new versions, and expire when they would have. The snapshot is verified as a whole before the first key is \
             written, unless it is standard input.
             """)
@@ -18,13 +20,15 @@ struct RestoreSnapshot: AsyncParsableCommand {
     private static let concurrency = 32
     @OptionGroup var target: TargetOptions
 
-    @Flag(help: "Replace the values of keys that exist.")
+    @Flag(help: "Replace the values of keys that exist, perhaps also what others write there meanwhile.")
     var overwrite = false
 
     @Argument(help: "The snapshot; - reads it from standard input.", completion: .file()) var file: String
 
     func run() async throws {
         let total = try verify()
+        // A wrong address must not look like a cluster that is busy for the moment.
+        _ = try await target.client.document("/health", as: ServerDocument.self)
         let input = try SnapshotInput(file)
         var reader = try SnapshotReader(read: input.read)
         let writer = RestoreWriter(target: target, overwrites: overwrite)
@@ -79,85 +83,5 @@ struct RestoreSnapshot: AsyncParsableCommand {
                 if next < records.count { start() }
             }
         }
-    }
-}
-
-/// Writes one key at a time, and finds out how a write ended of which nobody knows.
-struct RestoreWriter {
-    enum Outcome: Hashable {
-        case written
-        /// The key has this value.
-        case present
-        /// The key has another value.
-        case different
-    }
-
-    struct Counts {
-        var written = 0
-        var present = 0
-        /// Deleted or expired in the snapshot.
-        var gone = 0
-        var different = 0
-        /// The first of those that differ.
-        var examples: [String] = []
-
-        var all: Int { written + present + gone + different }
-
-        mutating func add(_ key: Key, _ outcome: Outcome) {
-            switch outcome {
-            case .written: written += 1
-            case .present: present += 1
-            case .different:
-                different += 1
-                if examples.count < 10 { examples.append(key.description) }
-            }
-        }
-    }
-
-    private static let attempts = 120
-    private static let pause = Duration.milliseconds(500)
-
-    let target: TargetOptions
-    let overwrites: Bool
-
-    /// Puts the value, creating the key unless what exists may be overwritten.
-    ///
-    /// A refusal is tried again for a minute. So is a create whose outcome is unknown, which is harmless: it takes effect once,
-    /// whichever attempt it was, and finds the key there afterwards. With `overwrites` an attempt that takes effect late writes
-    /// the same value again.
-    func put(_ entry: SnapshotRecord) async throws -> Outcome {
-        let key = String(decoding: entry.key.bytes, as: UTF8.self)
-        var last = CommandFailure(.noQuorum, "no attempt was made")
-        for _ in 0..<RestoreWriter.attempts {
-            do {
-                return try await attempt(key, entry.record)
-            } catch let failure as CommandFailure where failure.mayPass || failure.code == .notFound {
-                // Not found: what was there when the key was to be created was deleted before it could be compared.
-                last = failure
-            }
-            try await Task.sleep(for: RestoreWriter.pause)
-        }
-        throw CommandFailure(
-            last.code, "\(key) could not be written: \(last.message). The same command goes on from here")
-    }
-
-    private func attempt(_ key: String, _ record: Record) async throws -> Outcome {
-        let now = WallClock.milliseconds()
-        guard record.expiresAt == 0 || record.expiresAt > now else { return .present }
-        let ttl = record.expiresAt == 0 ? nil : String(Double(record.expiresAt - now) / 1_000)
-        var headers = [("content-type", "application/octet-stream")]
-        if !overwrites { headers.append(("if-none-match", "*")) }
-        let answer = try await target.client.send(
-            .put, try target.target(key, [("ttl", ttl)]), headers: headers, body: record.value ?? [])
-        if answer.status < 300 { return .written }
-        if answer.status == 412 { return try await compare(key, record) }
-        throw StoreClient.failure(status: answer.status, ProblemDocument(answer.body))
-    }
-
-    /// Of values alone: a time of expiry is told to the server as the time that is left.
-    private func compare(_ key: String, _ record: Record) async throws -> Outcome {
-        let answer = try await target.client.request(
-            .get, try target.target(key), headers: [("accept", "application/octet-stream")])
-        return answer.body == record.value ? .present : .different
     }
 }

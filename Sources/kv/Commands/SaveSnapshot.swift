@@ -14,9 +14,8 @@ struct SaveSnapshot: AsyncParsableCommand {
             folder holds, deleted keys and versions included.
             """)
 
-    /// How often a page is asked for while some partition can't answer, and how long to wait before the next time.
-    private static let attempts = 60
-    private static let pause = Duration.milliseconds(500)
+    /// For how long a page is asked for while some partition can't answer.
+    private static let patience = Duration.seconds(30)
 
     @OptionGroup var target: TargetOptions
 
@@ -71,7 +70,7 @@ struct SaveSnapshot: AsyncParsableCommand {
     }
 
     private func save(to output: SnapshotOutput) async throws -> SnapshotEnd {
-        let health = try await target.client.document("/health", as: NameDocument.self)
+        let health = try await target.client.document("/health", as: ServerDocument.self)
         let head = SnapshotHead(
             source: node == nil ? .cluster : .node, name: node ?? health.cluster, createdAt: WallClock.milliseconds(),
             prefix: prefix ?? "")
@@ -88,11 +87,6 @@ struct SaveSnapshot: AsyncParsableCommand {
         return try writer.finish()
     }
 
-    private struct NameDocument: Decodable {
-        var cluster: String
-    }
-
-    /// A page that lacks nothing: what a partition could not tell is asked for again.
     private func page(after cursor: String?) async throws -> KeysDocument {
         let path = target.query(
             "/keys",
@@ -100,20 +94,23 @@ struct SaveSnapshot: AsyncParsableCommand {
                 ("prefix", prefix), ("limit", String(List.pageLength)), ("cursor", cursor), ("values", "true"),
                 ("node", node),
             ])
-        var last = ""
-        for _ in 0..<SaveSnapshot.attempts {
-            do throws(CommandFailure) {
-                let page = try await target.client.document(path, as: KeysDocument.self)
-                if page.incomplete.isEmpty { return page }
-                last = "\(page.incomplete.count) partitions can't tell all their keys"
-            } catch {
-                guard error.mayPass else { throw error }
-                last = error.message
-            }
-            try await Task.sleep(for: SaveSnapshot.pause)
+        return try await SaveSnapshot.page(Repetition(for: SaveSnapshot.patience)) {
+            try await target.client.document(path, as: KeysDocument.self)
         }
-        throw CommandFailure(
-            .noQuorum, "\(last), and a snapshot without some keys would be none; `kv health` says why")
+    }
+
+    /// A page that lacks nothing: what a partition could not tell is asked for again.
+    static func page(_ repetition: Repetition, ask: () async throws -> KeysDocument) async throws -> KeysDocument {
+        try await repetition.run {
+            "\($0), and a snapshot without some keys would be none; `kv health` says why"
+        } _: {
+            let page = try await ask()
+            guard page.incomplete.isEmpty else {
+                throw CommandFailure(
+                    .noQuorum, "\(page.incomplete.count) partitions can't tell all their keys", mayPass: true)
+            }
+            return page
+        }
     }
 
     private static func add(_ entry: KeysDocument.Entry, to writer: inout SnapshotWriter) throws {

@@ -1,4 +1,3 @@
-import Foundation
 import KVBackends
 import KVConfiguration
 import KVProtocols
@@ -16,7 +15,8 @@ struct BackendExchange {
 
     /// Does nothing unless the folder holds another backend's data, or is being set aside. Otherwise it first waits, without end, until the others
     /// can do without that data.
-    /// - Throws: `StorageError` when the new engine can't be opened here, or the old data can't be moved.
+    /// - Throws: `StorageError` when the folder is in use or was converted, the new engine can't be opened here, or the old
+    ///   data can't be moved; `CancellationError`.
     func prepare() async throws {
         let (path, type) = (configuration.backend.path, configuration.backend.type)
         let old = try DataFolder.occupant(of: path)
@@ -29,7 +29,10 @@ struct BackendExchange {
                 "kv.node": "\(configuration.name)", "found": "\(old ?? "none")", "configured": "\(type)",
                 "half": "\(isInterrupted)",
             ])
+        // What can't be set aside is refused now rather than after a wait that may have no end.
+        let claim = try DataFolder.claim(path)
         try tryEngine()
+        claim.release()
         try await awaitOthers()
         let aside = try DataFolder.setAside(path)
         logger.notice(
@@ -37,48 +40,47 @@ struct BackendExchange {
             metadata: ["kv.node": "\(configuration.name)", "folder": "\(aside)", "backend": "\(type)"])
     }
 
-    /// Opens the new engine on the same disk, in a folder that is nobody's content: what is wrong with it must come out
-    /// while the old data is still in its place.
-    private func tryEngine() throws {
-        let trial = "\(configuration.backend.path)/.kv/trial"
-        try removeTrial(trial)
-        try FileManager.default.createDirectory(
-            atPath: trial, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
-        let backend = try BackendRegistry.open(
-            type: configuration.backend.type,
-            BackendContext(path: trial, partitions: cluster.partitions, options: configuration.backend.options))
-        let outcome = Result { () throws(StorageError) in
-            try ServerProcess.requireDurable(backend, type: configuration.backend.type, in: cluster)
+    private func tryEngine() throws(StorageError) {
+        let backend = configuration.backend
+        try EngineTrial.run(in: backend.path) { path throws(StorageError) in
+            try BackendRegistry.open(
+                type: backend.type,
+                BackendContext(path: path, partitions: cluster.partitions, options: backend.options))
+        } check: { engine throws(StorageError) in
+            try ServerProcess.requireDurable(engine, type: backend.type, in: cluster)
         }
-        try backend.close()
-        try removeTrial(trial)
-        try outcome.get()
-    }
-
-    private func removeTrial(_ path: String) throws {
-        guard FileManager.default.fileExists(atPath: path) else { return }
-        try FileManager.default.removeItem(atPath: path)
     }
 
     /// Until nothing has spoken against it for so long that nothing is left of what the controller knew before: nodes that
     /// are restarted together must not take each other for up.
     private func awaitOthers() async throws {
         let client = StoreClient(url: cluster.controller.advertise.description, timeout: .seconds(2))
-        let proof = cluster.failAfter + cluster.heartbeat * 2
+        try await BackendExchange.awaitOthers(
+            clearFor: cluster.failAfter + cluster.heartbeat * 2, now: { .now }, obstacle: { await obstacle(client) },
+            tell: tell, pause: { try await Task.sleep(for: BackendExchange.interval) })
+    }
+
+    /// - Parameters:
+    ///   - proof: for so long nothing must have been in the way, without a break.
+    ///   - tell: is told what is in the way whenever that changes.
+    static func awaitOthers(
+        clearFor proof: Duration, now: () -> ContinuousClock.Instant, obstacle: () async -> String?,
+        tell: (String) -> Void, pause: () async throws -> Void
+    ) async throws {
         var clearSince: ContinuousClock.Instant?
         var told = ""
         while true {
-            let now = ContinuousClock.now
-            if let reason = await obstacle(client) {
+            let asked = now()
+            if let reason = await obstacle() {
                 clearSince = nil
                 if reason != told { tell(reason) }
                 told = reason
             } else {
-                let since = clearSince ?? now
+                let since = clearSince ?? asked
                 clearSince = since
-                if now - since > proof { return }
+                if asked - since > proof { return }
             }
-            try await Task.sleep(for: BackendExchange.interval)
+            try await pause()
         }
     }
 
@@ -97,7 +99,7 @@ struct BackendExchange {
             let health = try await client.document("/health", as: HealthDocument.self)
             let nodes = try await client.document("/nodes", as: NodesDocument.self)
             let partitions = try await client.document("/partitions", as: PartitionsDocument.self)
-            return obstacle(health, nodes)
+            return BackendExchange.obstacle(of: configuration.name, health, nodes)
                 ?? partitions.obstacle(
                     toEmptying: configuration.name, working: nodes.names(in: ["up", "draining"]), policy: cluster.policy
                 )
@@ -106,14 +108,23 @@ struct BackendExchange {
         }
     }
 
-    /// A controller that lost its state, or got an old one back, knows nothing of the data here.
-    private func obstacle(_ health: HealthDocument, _ nodes: NodesDocument) -> String? {
+    /// Why what the controller says is no reason for the node `name` to give anything up: one that lost its state, got an
+    /// old one back, or can't keep what it learns, knows nothing for sure of the data here.
+    static func obstacle(of name: String, _ health: HealthDocument, _ nodes: NodesDocument) -> String? {
         guard ["ok", "degraded"].contains(health.verdict) else {
             return "the cluster is \(health.verdict)" + (health.reasons.first.map { ": \($0)" } ?? "")
         }
-        guard !nodes.names(in: ["waiting", "failed"]).contains(configuration.name),
-            nodes.nodes.contains(where: { $0.name == configuration.name })
-        else { return "the controller has no member \(configuration.name), or refuses it" }
+        guard let storable = health.storable else {
+            return "the controller doesn't say whether it can store its state; is it of an older version?"
+        }
+        if !storable { return "the controller can't store its state" }
+        if let lost = health.alarm {
+            return
+                "\(lost.joined(separator: ", ")) were lost at once, and nobody replaces them before they are back or "
+                + "the alarm is acknowledged"
+        }
+        guard !nodes.names(in: ["waiting", "failed"]).contains(name), nodes.nodes.contains(where: { $0.name == name })
+        else { return "the controller has no member \(name), or refuses it" }
         return nil
     }
 }

@@ -1,0 +1,94 @@
+import Foundation
+import KVProtocols
+import KVReplication
+import Synchronization
+import Testing
+
+@testable import KVNode
+
+/// Listings that meet records which fail verification, and what other nodes make of it.
+@Suite(.serialized) struct DamagedListingTests {
+    private static let text = "a value that lies there and is not read"
+
+    private func put(_ node: Node, _ key: String) async throws {
+        let answer = await node.execute(
+            .put(try Key(key), value: Array(Self.text.utf8), expiresAt: 0, .none), timeoutMilliseconds: 30_000)
+        guard case .written = answer.outcome else { throw TestFailure(what: "a put, got \(answer.outcome)") }
+    }
+
+    /// Waits until the key is in the member's backend and nowhere else, and changes it there.
+    private func flip(_ cluster: TestCluster, _ member: TestCluster.Member, _ key: String) async throws {
+        let url = cluster.folder.appending(path: member.name).appending(path: key)
+        try await eventually("\(key) is in the backend of \(member.name)") {
+            (try? Data(contentsOf: url)).map { String(decoding: $0, as: UTF8.self) } == Self.text
+        }
+        try await eventually("\(member.name) reads from its backend") {
+            await member.node.engine.report()?.overlayBytes == 0
+        }
+        let handle = try FileHandle(forUpdating: url)
+        try handle.seek(toOffset: 3)
+        try handle.write(contentsOf: Data([UInt8(ascii: "#")]))
+        try handle.close()
+    }
+
+    private var everything: ListRequest {
+        ListRequest(prefix: [], after: nil, limit: 1_000, values: true, localOnly: false)
+    }
+
+    /// No replica is whole, so nothing can be repaired: the leader's page lacks the partition, which is no reason to take
+    /// another node for the leader.
+    @Test func `a leader that can't tell a damaged record is still believed to lead`() async throws {
+        let cluster = try TestCluster(nodes: 4)
+        let members = try cluster.startAll()
+        try await put(members[0].node, "key")
+        let partition = try Key("key").partition(of: TestCluster.partitions)
+        let report = try #require(await members[0].node.engine.report())
+        let map = try #require(report.map)
+        let holders = map.partitions[Int(partition.rawValue)].members.compactMap { map.node($0)?.name }
+        let asker = try #require(members.first { !holders.contains($0.name) })
+        for member in members where holders.contains(member.name) { try await flip(cluster, member, "key") }
+        let leader = try #require(await asker.node.engine.report()?.leaders[Int(partition.rawValue)])
+
+        async let page = asker.node.list(everything)
+        let isOver = Flag()
+        let watch = Task {
+            var believed: Set<NodeID> = []
+            while !isOver.isSet {
+                if let other = await asker.node.engine.report()?.leaders[Int(partition.rawValue)] {
+                    believed.insert(other)
+                }
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            return believed
+        }
+        #expect(await page.incomplete == [partition])
+        isOver.set()
+        #expect(try await watch.value == [leader])
+        try await cluster.end(members)
+    }
+
+    @Test func `a page ends after 64 damaged records`() async throws {
+        let cluster = try TestCluster(nodes: 3)
+        let members = try cluster.startAll()
+        let keys = (100..<220).map { "key\($0)" }
+        for key in keys { try await put(members[0].node, key) }
+        for key in keys { try await flip(cluster, members[2], key) }
+        var request = everything
+        request.localOnly = true
+        let page = await members[2].node.list(request)
+        #expect(!page.incomplete.isEmpty)
+        #expect(page.entries.isEmpty)
+        #expect(page.reach == (try Key("key163")), "the next page goes on behind the last that was looked at")
+        let found = await members[2].node.status().counters.first { $0.name == "scrub_damaged" }?.value
+        #expect(found == 64)
+        try await cluster.end(members)
+    }
+}
+
+/// Set once.
+private final class Flag: Sendable {
+    private let state = Mutex(false)
+
+    var isSet: Bool { state.withLock { $0 } }
+    func set() { state.withLock { $0 = true } }
+}
