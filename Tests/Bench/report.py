@@ -95,9 +95,11 @@ def scale(points):
     rows = [[
         point["what"], f"{point['value']:,}", f"{point['put']['per_second']:,.0f}", f"{point['put']['p99_ms']:.1f}",
         f"{point['get']['per_second']:,.0f}", f"{point['get']['p99_ms']:.1f}", f"{point['put']['server_cpu_micros']:,.0f}",
-        f"{point['get']['server_cpu_micros']:,.0f}", f"{max(point['resident_bytes'].values()) / MEBI:.0f}"] for point in points]
+        f"{point['get']['server_cpu_micros']:,.0f}", f"{max(point['resident_bytes'].values()) / MEBI:.0f}",
+        f"{sum(sum(point[mix]['failed'].values()) for mix in ('put', 'get')):,}"] for point in points]
     return table(
-        ["", "", "puts/s", "p99 ms", "gets/s", "p99 ms", "server CPU us/put", "us/get", "own memory, MiB"], rows)
+        ["", "", "puts/s", "p99 ms", "gets/s", "p99 ms", "server CPU us/put", "us/get", "own memory, MiB", "503 or 504"],
+        rows)
 
 
 def same_rate(results):

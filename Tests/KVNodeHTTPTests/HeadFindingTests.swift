@@ -18,7 +18,10 @@ import Testing
         "HEAD /kv/c HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\nAccept: a\r\nAccept: b\r\n\r\n",
         "PUT /kv/d HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     ]
+    private static let next = Array("GET /next HTTP/1.1\r\nHost: h\r\n\r\n".utf8)
     private static let insertions: [[UInt8]] = [
+        Array("Connection: close\r\n".utf8), Array("Connection: keep-alive\r\n".utf8),
+        Array("Proxy-Connection: close\r\n".utf8),
         [0], [9], [10], [13], [13, 10], [32], [34], [45], [58], [127], [128], Array("0".utf8),
         Array("Host: i\r\n".utf8),
         Array("Content-Length: 2\r\n".utf8), Array("Transfer-Encoding: chunked\r\n".utf8), Array("\r\n ".utf8),
@@ -26,20 +29,24 @@ import Testing
     ]
 
     private func find(_ bytes: some Sequence<UInt8>) throws(PlainHead.Unclear) -> PlainHead.Found? {
-        try PlainHead.find(in: ByteBuffer(bytes: bytes))
+        try PlainHead.find(in: ByteBuffer(bytes: bytes), maximumFields: 100)
     }
 
     /// What the parser of the general path makes of these bytes; `nil` when it refuses them.
-    private func parsed(_ bytes: some Sequence<UInt8>) -> (head: HTTPRequestHead?, body: Int, isEnded: Bool)? {
+    private func parsed(
+        _ bytes: some Sequence<UInt8>
+    ) -> (head: HTTPRequestHead?, body: Int, isEnded: Bool, heads: Int)? {
         let channel = EmbeddedChannel()
         defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
-        var result: (head: HTTPRequestHead?, body: Int, isEnded: Bool) = (nil, 0, false)
+        var result: (head: HTTPRequestHead?, body: Int, isEnded: Bool, heads: Int) = (nil, 0, false, 0)
         do {
             try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(HTTPRequestDecoder()))
             try channel.writeInbound(ByteBuffer(bytes: bytes))
             while let part = try channel.readInbound(as: HTTPServerRequestPart.self) {
                 switch part {
-                case .head(let head): result.head = head
+                case .head(let head):
+                    result.head = head
+                    result.heads += 1
                 case .body(let part): result.body += part.readableBytes
                 case .end: result.isEnded = true
                 }
@@ -86,6 +93,8 @@ import Testing
             let target = head.head.path + (head.head.query.map { "?" + $0 } ?? "")
             #expect(seen.uri == target && seen.method.rawValue == head.head.method.rawValue, shown)
             #expect(seen.version == .http1_1, shown)
+            // After the last that the client announces, nothing is read any more.
+            #expect((parsed(bytes[..<end] + Self.next)?.heads == 2) == !head.head.ends, shown)
             #expect(values("host", seen) == [head.head.host], shown)
             guard head.isPlain else { continue }
             #expect(values("if-match", seen) == (head.head.ifMatch.map { [$0] } ?? []), shown)

@@ -77,6 +77,18 @@ import Testing
         }
     }
 
+    @Test func `a body that does not come in time is refused`() async throws {
+        let limits = HTTPServerLimits(bodyTimeout: .zero)
+        try await withServer(usesShortcut: true, limits: limits) { (http: RawHTTP, node) async throws in
+            let answer = try await http.connected { connection in
+                connection.send("PUT /kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nv")
+                return connection.receive(upTo: .max)
+            }
+            #expect(RawHTTP.parse(String(decoding: answer, as: UTF8.self))?.status == 408)
+            #expect(node.operations.isEmpty)
+        }
+    }
+
     @Test func `a body in pieces is put together`() async throws {
         try await withServer { (http: RawHTTP, node: ScriptedNode) async throws in
             node.answer(.written(.one, acks: 2, required: 2, value: nil))

@@ -26,16 +26,16 @@ extension KeyRequest {
     /// A record that was read.
     /// - Throws: 412 when `If-Match` names another version.
     func document(of record: Record, leader: String?) throws(Problem) -> Document {
-        if let tags = head.ifMatch, try !EntityTags(tags).matchesStrongly(record.version) {
+        if let tags = ifMatch, try !EntityTags(tags).matchesStrongly(record.version) {
             throw StatusMapping.conditionFailed(record.version)
         }
         var document = Document(.ok, version: record.version, leader: leader)
-        if let tags = head.ifNoneMatch, try EntityTags(tags).matchesWeakly(record.version) {
+        if let tags = ifNoneMatch, try EntityTags(tags).matchesWeakly(record.version) {
             document.status = .notModified
             return document
         }
         let value = record.value ?? []
-        if let accept = head.accept, accept != "*/*", accept.contains("application/octet-stream") {
+        if let accept, accept != "*/*", accept.contains("application/octet-stream") {
             document.contentType = .octetStream
             document.fields = [.attachment]
             if record.expiresAt != 0 {

@@ -17,8 +17,12 @@ struct KeyRequest {
         case get, put, delete, increment
     }
 
-    let head: PlainHead
     let key: Key
+    let accept: String?
+    let ifMatch: String?
+    let ifNoneMatch: String?
+    /// Of the body.
+    private let mediaType: String?
     let timeout: Int
     /// Only what this node itself holds is asked for.
     let isLocal: Bool
@@ -37,7 +41,8 @@ struct KeyRequest {
         default:
             throw .methodNotAllowed("GET, HEAD, PUT, DELETE" + (KeyRequest.isIncrement(rest) ? ", POST" : ""))
         }
-        self.head = head
+        (accept, ifMatch, ifNoneMatch) = (head.accept, head.ifMatch, head.ifNoneMatch)
+        mediaType = verb == .put ? head.mediaType : nil
         key = try KeyPath.key(verb == .increment ? rest.dropLast(KeyRequest.increment.utf8CodeUnitCount) : rest)
         guard head.query != nil else {
             (timeout, isLocal, ttl) = (KeyRequest.defaultTimeout, false, nil)
@@ -63,7 +68,7 @@ struct KeyRequest {
     func bodyLimit(_ bounds: BodyBounds) -> Int? {
         switch verb {
         case .get, .delete: nil
-        case .put: ValueBody.isJSON(head.mediaType) ? bounds.json : bounds.value
+        case .put: ValueBody.isJSON(mediaType) ? bounds.json : bounds.value
         case .increment: 1_024
         }
     }
@@ -72,13 +77,13 @@ struct KeyRequest {
     func operation(_ body: ByteBuffer, _ bounds: BodyBounds) throws(Problem) -> Operation {
         switch verb {
         case .get: return .get(key)
-        case .delete: return .delete(key, try Condition(head))
+        case .delete: return .delete(key, try Condition(ifMatch: ifMatch, ifNoneMatch: ifNoneMatch))
         case .put:
-            let condition = try Condition(head)
-            let body = try ValueBody(body, type: head.mediaType, queryTTL: ttl, bounds)
+            let condition = try Condition(ifMatch: ifMatch, ifNoneMatch: ifNoneMatch)
+            let body = try ValueBody(body, type: mediaType, queryTTL: ttl, bounds)
             return .put(key, value: body.value, expiresAt: ValueBody.expiry(body.ttl), condition)
         case .increment:
-            guard head.ifMatch == nil, head.ifNoneMatch == nil else {
+            guard ifMatch == nil, ifNoneMatch == nil else {
                 throw .badRequest("bad_condition", "an increment takes no condition")
             }
             return .increment(key, by: try step(body))
@@ -127,9 +132,9 @@ extension QueryParameters {
 
 extension Condition {
     /// From `If-Match` and `If-None-Match` of a write.
-    fileprivate init(_ head: PlainHead) throws(Problem) {
-        guard let noneMatch = head.ifNoneMatch else {
-            guard let match = head.ifMatch else {
+    fileprivate init(ifMatch: String?, ifNoneMatch: String?) throws(Problem) {
+        guard let noneMatch = ifNoneMatch else {
+            guard let match = ifMatch else {
                 self = .none
                 return
             }
@@ -139,7 +144,7 @@ extension Condition {
             }
             return
         }
-        guard head.ifMatch == nil, noneMatch == "*" else {
+        guard ifMatch == nil, noneMatch == "*" else {
             throw .badRequest("bad_condition", "a write takes If-Match, or If-None-Match: *, not both")
         }
         self = .absent

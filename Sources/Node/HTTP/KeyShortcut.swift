@@ -3,13 +3,13 @@ internal import KVNode
 internal import KVProtocols
 internal import NIOCore
 
-/// `/kv/{key}` as it is mostly asked for: get, put or delete without parameters and with a short body. The hot path:
-/// from the parser to the engine and back without a task.
+/// `/kv/{key}` as it is mostly asked for: get, head, put or delete without parameters and with a short body. The hot path:
+/// from the connection's bytes to the engine and back without a task.
 struct KeyShortcut: RequestShortcut {
     let service: any NodeService
     let bounds: BodyBounds
 
-    /// Longer bodies arrive in parts, which the general path reads within bounds of time.
+    /// Longer bodies are the general path's, which holds no more of them than it must.
     let maximumBodyLength = 64 << 10
     var route: Int { NodeRoute.kv.index }
 

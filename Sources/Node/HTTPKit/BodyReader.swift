@@ -9,6 +9,7 @@ package final class BodyReader {
     private let started: ContinuousClock.Instant
     private var iterator: RequestBody.AsyncIterator?
     private var isAtEnd: Bool
+    private var length = 0
     /// As announced by the client, in bytes; `nil` for a chunked body.
     package let announcedLength: Int?
 
@@ -25,7 +26,8 @@ package final class BodyReader {
     package var hasMore: Bool { !isAtEnd }
 
     /// Reads the whole body.
-    /// - Throws: 413 as soon as it has, or announces, more than `limit` bytes; 408 when it arrives too slowly.
+    /// - Throws: 413 as soon as it has, or announces, more than `limit` bytes; 408 when it arrives too slowly; 400 when the
+    ///   connection ends before the body does.
     package func collect(upTo limit: Int) async throws -> ByteBuffer {
         if let announcedLength, announcedLength > limit {
             // Clients that only look for an answer once they have sent everything get to see it.
@@ -56,12 +58,24 @@ package final class BodyReader {
         return true
     }
 
+    /// The end of a connection is no end of a body, which is where Hummingbird makes no difference: announced lengths are
+    /// compared here, and of a body in chunks `ConnectionGuard` tells by an error.
     private func next() async throws -> ByteBuffer? {
         guard !isAtEnd else { return nil }
         var current = iterator ?? request.body.makeAsyncIterator()
-        let part = try await current.next()
+        let part: ByteBuffer?
+        do {
+            part = try await current.next()
+        } catch {
+            isAtEnd = true
+            throw Problem.bodyCutOff
+        }
         iterator = current
-        if part == nil { isAtEnd = true }
+        length += part?.readableBytes ?? 0
+        if part == nil {
+            isAtEnd = true
+            if let announcedLength, length < announcedLength { throw Problem.bodyCutOff }
+        }
         return part
     }
 }

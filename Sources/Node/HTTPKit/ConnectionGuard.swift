@@ -74,6 +74,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         if unsent == 0, !isEnding, answersOwed > (isReceiving ? 1 : 0) {
             checkIdle(after: limit)
         } else if idle >= limit {
+            tellOfCutOff(context)
             context.close(promise: nil)
         } else {
             checkIdle(after: limit - idle)
@@ -125,11 +126,29 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         lastActivity = .now()
     }
 
+    /// Whoever reads the body of a request must not take the connection's end for the body's.
+    private func tellOfCutOff(_ context: ChannelHandlerContext) {
+        guard isReceiving else { return }
+        isReceiving = false
+        context.fireErrorCaught(RequestCutOff())
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed { tellOfCutOff(context) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        tellOfCutOff(context)
+        context.fireChannelInactive()
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard !isEnding, refusal == nil else { return }
         guard let error = error as? HTTPParserError, error != .invalidEOFState, !isReceiving else {
             // What arrived as a whole before the client's end is still answered.
             let isOwedMore = answersOwed > (isReceiving ? 1 : 0)
+            tellOfCutOff(context)
             if !isOwedMore || !(error is HTTPParserError) { close(context: context, mode: .all, promise: nil) }
             return
         }
@@ -186,6 +205,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         checkIdle(after: idleLimit)
     }
 }
+
+/// The connection ended, or broke, amid a request.
+private struct RequestCutOff: Error {}
 
 extension HTTPRequestHead {
     /// Whether there is one `Host`, which only HTTP/1.0 may leave out.

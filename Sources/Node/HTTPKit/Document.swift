@@ -6,6 +6,12 @@ internal import NIOCore
 /// An answer whose body is there as a whole. What most answers of `/kv` carry has a place of its own, so that making one
 /// costs no list of fields.
 package struct Document: Sendable {
+    package enum ContentType: String, Sendable {
+        case json = "application/json"
+        case problemJSON = "application/problem+json"
+        case octetStream = "application/octet-stream"
+    }
+
     package var status: HTTPResponse.Status
     /// Of the record that this is about; its `ETag`.
     package var version: Version?
@@ -13,13 +19,13 @@ package struct Document: Sendable {
     package var leader: String?
     /// The node that answers.
     package var server: String?
-    package var contentType: HTTPField?
+    package var contentType: ContentType?
     /// What else belongs to it.
     package var fields: [HTTPField]
     package var body: [UInt8]
 
     package init(
-        _ status: HTTPResponse.Status, version: Version? = nil, leader: String? = nil, contentType: HTTPField? = nil,
+        _ status: HTTPResponse.Status, version: Version? = nil, leader: String? = nil, contentType: ContentType? = nil,
         fields: [HTTPField] = [], body: [UInt8] = []
     ) {
         self.status = status
@@ -36,7 +42,7 @@ package struct Document: Sendable {
         if let version { headers.append(HTTPField(name: .eTag, value: version.entityTag)) }
         if let leader { headers.append(HTTPField(name: .kvLeader, value: leader)) }
         if let server { headers.append(HTTPField(name: .kvServedBy, value: server)) }
-        if let contentType { headers.append(contentType) }
+        if let contentType { headers.append(HTTPField(name: .contentType, value: contentType.rawValue)) }
         headers.append(contentsOf: fields)
         return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
     }
@@ -45,7 +51,7 @@ package struct Document: Sendable {
     private var isBodiless: Bool { status == .noContent || status == .notModified }
 
     /// Appends the whole answer as it goes over the wire, with `lines`, which every answer carries. Names and values must
-    /// be our own, or read from a request's field: they are not searched for line ends.
+    /// be free of line ends, as `HTTPField`, names of nodes and valid request names are: they are not searched for them.
     func write(to bytes: inout [UInt8], lines: [UInt8], requestID: String, isHead: Bool, ends: Bool) {
         writeStatus(to: &bytes)
         if let version {
@@ -53,9 +59,12 @@ package struct Document: Sendable {
             bytes.append(version)
             bytes.append("\"\r\n")
         }
-        if let leader { Self.write("KV-Leader: ", leader, to: &bytes) }
+        // A name out of a map that came over the network.
+        if let leader, leader.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) {
+            Self.write("KV-Leader: ", leader, to: &bytes)
+        }
         if let server { Self.write("KV-Served-By: ", server, to: &bytes) }
-        if let contentType { Self.write("Content-Type: ", contentType.value, to: &bytes) }
+        if let contentType { Self.write("Content-Type: ", contentType.rawValue, to: &bytes) }
         for field in fields {
             bytes.append(text: field.name.rawName)
             Self.write(": ", field.value, to: &bytes)

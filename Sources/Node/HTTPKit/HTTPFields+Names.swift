@@ -21,8 +21,6 @@ extension HTTPField.Name {
 
 extension HTTPField {
     package static let json = HTTPField(name: .contentType, value: "application/json")
-    package static let problemJSON = HTTPField(name: .contentType, value: "application/problem+json")
-    package static let octetStream = HTTPField(name: .contentType, value: "application/octet-stream")
     package static let attachment = HTTPField(name: .contentDisposition, value: "attachment")
     package static let eventStream = HTTPField(name: .contentType, value: "text/event-stream")
     package static let prometheus = HTTPField(name: .contentType, value: "text/plain; version=0.0.4; charset=utf-8")

@@ -19,10 +19,11 @@ extension PlainHead {
     struct Unclear: Error {}
 
     /// The head that `buffer` begins with; `nil` while its end has not come. Costs one pass over the head.
-    static func find(in buffer: ByteBuffer) throws(Unclear) -> Found? {
+    /// - Throws: also when there are more than `maximumFields`, which the parser has its own answer for.
+    static func find(in buffer: ByteBuffer, maximumFields: Int) throws(Unclear) -> Found? {
         let result = buffer.withUnsafeReadableBytes { bytes in
             Result<Found?, Unclear> { () throws(Unclear) in
-                var reader = HeadReader(bytes: bytes)
+                var reader = HeadReader(bytes: bytes, fieldsLeft: maximumFields)
                 return try reader.read()
             }
         }
@@ -33,11 +34,13 @@ extension PlainHead {
 private struct HeadReader {
     let bytes: UnsafeRawBufferPointer
     private var next = 0
+    private var fieldsLeft: Int
     private var hasLength = false
     private var isPlain = true
 
-    init(bytes: UnsafeRawBufferPointer) {
+    init(bytes: UnsafeRawBufferPointer, fieldsLeft: Int) {
         self.bytes = bytes
+        self.fieldsLeft = fieldsLeft
     }
 
     mutating func read() throws(PlainHead.Unclear) -> PlainHead.Found? {
@@ -48,6 +51,8 @@ private struct HeadReader {
                 if let id = head.requestID, !RequestIDs.isValid(id) { head.requestID = nil }
                 return PlainHead.Found(head: head, length: next, isPlain: isPlain)
             }
+            fieldsLeft -= 1
+            guard fieldsLeft >= 0 else { throw PlainHead.Unclear() }
             try field(line, &head)
         }
         return nil
@@ -136,8 +141,7 @@ private struct HeadReader {
         case 6 where isName(name, "origin"): isPlain = false
         case 8 where isName(name, "if-match"): take(value, &head.ifMatch)
         case 10 where isName(name, "connection"):
-            head.ends = isName(value, "close")
-            guard head.ends || isName(value, "keep-alive") else { throw PlainHead.Unclear() }
+            if isName(value, "close") { head.ends = true } else { try demand(isName(value, "keep-alive")) }
         case 12 where isName(name, "content-type"): take(value, &head.contentType)
         case 12 where isName(name, "x-request-id"): take(value, &head.requestID)
         case 13 where isName(name, "if-none-match"): take(value, &head.ifNoneMatch)
@@ -148,11 +152,15 @@ private struct HeadReader {
             }
             hasLength = true
             head.contentLength = length
-        case 6 where isName(name, "expect"), 7 where isName(name, "upgrade"),
+        case 6 where isName(name, "expect"), 7 where isName(name, "upgrade"), 16 where isName(name, "proxy-connection"),
             17 where isName(name, "transfer-encoding"):
             throw PlainHead.Unclear()
         default: break
         }
+    }
+
+    private func demand(_ holds: Bool) throws(PlainHead.Unclear) {
+        if !holds { throw PlainHead.Unclear() }
     }
 
     private mutating func take(_ value: Range<Int>, _ place: inout String?) {

@@ -8,13 +8,14 @@ package struct PlainHead: Sendable {
     /// What follows the first `?`, as it was sent.
     package let query: Substring?
     package internal(set) var accept: String?
+    /// Set by `find` only.
     var host: String?
     package internal(set) var contentType: String?
     package internal(set) var ifMatch: String?
     package internal(set) var ifNoneMatch: String?
     package internal(set) var requestID: String?
     package internal(set) var contentLength = 0
-    /// The client wants the connection to end with the answer.
+    /// The client wants the connection to end with the answer. Set by `find` only.
     var ends = false
 
     package init(_ exchange: Exchange) {

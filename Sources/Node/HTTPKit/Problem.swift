@@ -103,6 +103,9 @@ extension Problem {
             outcome: .notApplied)
     }
 
+    static let bodyCutOff = Problem(
+        .badRequest, "body_cut_off", "the connection ended before the body did", outcome: .notApplied)
+
     static let bodyTooSlow = Problem(
         .requestTimeout, "body_too_slow", "the body did not arrive in time", outcome: .notApplied)
 

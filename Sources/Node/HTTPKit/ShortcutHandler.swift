@@ -6,12 +6,14 @@ internal import NIOCore
 /// or without taking those that it has, waits here, and stops the reading from the socket.
 ///
 /// What is not the shortcut's goes on to the parser, request by request as long as it is clear where each ends; then the
-/// next may be the shortcut's again. After one that only the parser can delimit, everything goes there for good.
+/// next may be the shortcut's again. After one that `PlainHead.find` leaves to the parser, and after the last that a client
+/// announces, everything goes there for good.
 final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
-    typealias OutboundIn = IOData
-    typealias OutboundOut = IOData
+    /// What is written passes by.
+    typealias OutboundIn = Never
+    typealias OutboundOut = Never
 
     private enum State {
         /// What comes next is the head of a request.
@@ -57,12 +59,21 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.context = nil
     }
 
+    /// Bytes of memory for what waits here.
+    var capacity: Int { received.capacity }
+
     // MARK: - Coming in
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !connection.isEnding else { return }
         var bytes = unwrapInboundIn(data)
-        if received.readableBytes == 0 { received = bytes } else { received.writeBuffer(&bytes) }
+        if received.readableBytes == 0 {
+            received = bytes
+        } else {
+            // What was read stays in a buffer that grows.
+            received.discardReadBytes()
+            received.writeBuffer(&bytes)
+        }
         advance(context)
     }
 
@@ -83,11 +94,12 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
             guard received.readableBytes > 0, context.channel.isWritable else { return false }
             return begin(context)
         case .receiving(let head):
-            guard let body = received.readSlice(length: head.contentLength) else {
-                connection.somethingCame()
-                if NIODeadline.now() - started > TimeAmount(common.limits.bodyTimeout) { refuseSlowBody(head) }
+            connection.somethingCame()
+            guard NIODeadline.now() - started <= TimeAmount(common.limits.bodyTimeout) else {
+                refuseSlowBody(head)
                 return false
             }
+            guard let body = received.readSlice(length: head.contentLength) else { return false }
             answer(head, body, context)
             return true
         case .passing(let rest):
@@ -110,10 +122,11 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func begin(_ context: ChannelHandlerContext) -> Bool {
         let found: PlainHead.Found
         do throws(PlainHead.Unclear) {
-            guard let whole = try PlainHead.find(in: received) else {
-                guard received.readableBytes > Self.longestHead else { return false }
-                throw PlainHead.Unclear()
-            }
+            let limits = common.limits
+            let longest = min(Self.longestHead, limits.maximumHeaderFieldLength)
+            let whole = try PlainHead.find(in: received, maximumFields: limits.maximumHeaderCount)
+            guard whole?.length ?? received.readableBytes <= longest else { throw PlainHead.Unclear() }
+            guard let whole else { return false }
             found = whole
         } catch {
             state = .general
@@ -123,12 +136,17 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
         guard found.isPlain, connection.owesNothing, head.contentLength <= shortcut.maximumBodyLength,
             shortcut.takes(head), isAccepted(head.host)
         else {
-            state = .passing(found.length + head.contentLength)
+            // What follows a client's last request is the parser's to refuse.
+            state = head.ends ? .general : .passing(found.length + head.contentLength)
             return true
         }
         received.moveReaderIndex(forwardBy: found.length)
         started = .now()
-        state = .receiving(head)
+        guard let body = received.readSlice(length: head.contentLength) else {
+            state = .receiving(head)
+            return true
+        }
+        answer(head, body, context)
         return true
     }
 
@@ -183,8 +201,9 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func finish(_ document: Document, _ id: String) {
         guard case .answering(let isHead) = state, let context, context.channel.isActive else { return }
-        state = .open
+        // Nothing is begun, and the channel may close, while the answer is being written.
         connection.send(document, requestID: id, isHead: isHead, ends: endsWhenAnswered)
+        if case .answering = state { state = .open }
         common.metrics.count(
             route: shortcut.route, status: document.status.code,
             microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1_000))
@@ -198,7 +217,6 @@ final class ShortcutHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Goes on with what came meanwhile.
     private func resume(_ context: ChannelHandlerContext) {
-        hasPassedOn = false
         advance(context)
         if hasPassedOn {
             hasPassedOn = false
