@@ -9,13 +9,13 @@ SOURCES := Sources Tests Package.swift
 # One test after the other: many of them block a thread on a disk, and on a small machine those would starve the ones that
 # wait for each other. Clusters of processes run by themselves, two at a time.
 define RUN_TESTS
-swift test --skip-build --no-parallel --skip KVClusterTests
-swift test --skip-build --filter KVClusterTests
+.ci/repeat-failures swift test --skip-build --no-parallel --skip KVClusterTests
+.ci/repeat-failures swift test --skip-build --filter KVClusterTests
 Tests/Bench/smoke --self-test
 KV_EXECUTABLE=.build/debug/kv Tests/Bench/smoke --build debug
 Tests/Nemesis/run --self-test
-KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 11 --seconds 30 --backend lmdb --links proxy
-KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 12 --seconds 60 --backend mixed --links direct
+KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 11 --seconds 60 --backend lmdb --links proxy
+KV_EXECUTABLE=.build/debug/kv Tests/Nemesis/run --seed 12 --seconds 120 --backend mixed --links direct
 endef
 
 SEEDS ?= 0...4999

@@ -1,3 +1,4 @@
+import Foundation
 import HTTPTypes
 @testable import KVHTTP
 import NIOCore
@@ -91,5 +92,32 @@ import Testing
         try answerGenerally()
         try send("GET /kv/a HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(answerer.count == 1, "who sends what only the parser delimits stays with it")
+    }
+
+    @Test func `requests that wait are answered in order behind answers longer than the channel takes`() throws {
+        let get = "GET /kv/a HTTP/1.1\r\nHost: x\r\n\r\n"
+        try send(get + get + get)
+        var sent: [String] = []
+        for number in 1...3 {
+            #expect(answerer.count == number, "one at a time")
+            answerer.release(Document(.ok, body: [UInt8](repeating: UInt8(48 + number), count: 256 << 10)))
+            while let part = try channel.readOutbound(as: IOData.self) {
+                guard case .byteBuffer(let buffer) = part else { continue }
+                sent.append(String(buffer: buffer))
+            }
+        }
+        let bodies = sent.joined().components(separatedBy: "\r\n\r\n").dropFirst().map(\.first)
+        #expect(bodies == ["1", "2", "3"])
+    }
+
+    @Test(arguments: ["worker1\r\nX-Evil: 1", "worker\u{0}", "arbeiter\u{FC}", "\u{7F}"])
+    func `a leader's name that no header may hold is left out`(leader: String) {
+        var bytes: [UInt8] = []
+        Document(.ok, leader: leader).write(to: &bytes, lines: [], requestID: "r", isHead: false, ends: false)
+        #expect(
+            String(decoding: bytes, as: UTF8.self) == "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Request-Id: r\r\n\r\n")
+        bytes = []
+        Document(.ok, leader: "worker1").write(to: &bytes, lines: [], requestID: "r", isHead: false, ends: false)
+        #expect(String(decoding: bytes, as: UTF8.self).contains("\r\nKV-Leader: worker1\r\n"))
     }
 }

@@ -14,9 +14,7 @@ public struct Key: Hashable, Comparable, Sendable, CustomStringConvertible {
         guard !bytes.isEmpty else { throw .empty }
         guard bytes.count <= Key.maximumLength else { throw .tooLong(bytes.count) }
         guard !bytes.contains(0) else { throw .containsNUL }
-        // ASCII, which most keys are, is valid without being decoded.
-        let high = bytes.reduce(0 as UInt8) { $0 | $1 }
-        guard high < 0x80 || String(validating: bytes, as: UTF8.self) != nil else { throw .notUTF8 }
+        guard isUTF8(bytes) else { throw .notUTF8 }
         self.bytes = bytes
     }
 
@@ -76,4 +74,11 @@ public enum KeyError: Error, Hashable, Sendable, CustomStringConvertible {
         case .notUTF8: "the key is not valid UTF-8"
         }
     }
+}
+
+/// Whether the bytes are valid UTF-8. ASCII, which most are, is decided without being decoded.
+package func isUTF8(_ bytes: [UInt8]) -> Bool {
+    var high: UInt8 = 0
+    for byte in bytes { high |= byte }
+    return high < 0x80 || String(validating: bytes, as: UTF8.self) != nil
 }

@@ -51,16 +51,17 @@ extension Node {
                     // Of any key: the answer says who leads.
                     let question = PeerRequest.replica(partition, Key(unchecked: [UInt8(ascii: "k")]))
                     let reply = await self.engine.ask(node, question, deadline: deadline)
-                    if !Self.isLeaders(reply) { self.engine.put(.distrust(node, [partition])) }
+                    if Self.isFollowers(reply) { self.engine.put(.distrust(node, [partition])) }
                 }
             }
         }
     }
 
-    private static func isLeaders(_ reply: PeerReply?) -> Bool {
+    /// A node that is too busy to say has not said that it follows.
+    private static func isFollowers(_ reply: PeerReply?) -> Bool {
         guard case .replica(let answer)? = reply else { return false }
         return switch answer {
-        case .holds(_, let isLeader), .missing(let isLeader), .damaged(let isLeader): isLeader
+        case .holds(_, let isLeader), .missing(let isLeader), .damaged(let isLeader): !isLeader
         }
     }
 

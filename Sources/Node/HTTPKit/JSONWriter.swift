@@ -145,10 +145,3 @@ extension JSONWriter {
         }
     }
 }
-
-/// Whether the bytes are valid UTF-8. ASCII is decided without a copy.
-package func isUTF8(_ bytes: [UInt8]) -> Bool {
-    var high: UInt8 = 0
-    for byte in bytes { high |= byte }
-    return high < 0x80 || String(validating: bytes, as: UTF8.self) != nil
-}
