@@ -106,6 +106,20 @@ import Testing
         #expect(steps.map(\.configuration) == [moving.finishingMove()])
     }
 
+    @Test func aMoveEndsOnlyWhenANewMemberThatIsUpIsFilled() throws {
+        let moving = try move(ids(1, 2, 3), to: ids(1, 3, 4))
+        func plan(_ nodes: [MovePlanner.Node], lagging: [NodeID]) -> [MovePlanner.Step.Kind] {
+            var planner = MovePlanner()
+            var turn = input([moving], nodes)
+            turn.leaders = [MovePlanner.Leader(epoch: moving.epoch, isSynced: true, lagging: lagging)]
+            return planner.plan(turn).map(\.kind)
+        }
+        #expect(plan(planned(4, lost: [2]), lagging: ids(4)) == [])
+        #expect(plan(planned(4, lost: [2]), lagging: ids(3)) == [.finish], "that is not what the move is for")
+        #expect(plan(planned(4, lost: [2]), lagging: []) == [.finish])
+        #expect(plan(planned(4, lost: [2], down: [4]), lagging: ids(4)) == [.finish], "a quorum is enough")
+    }
+
     @Test func noMoveStartsWithoutALiveQuorumOfTheOldMembers() {
         var planner = MovePlanner()
         let steps = planner.plan(input([Configuration(initial: ids(1, 2, 3))], planned(6, lost: [1, 2])))

@@ -24,6 +24,32 @@ import Testing
         #expect(script.ask(.get(x))?.text == "a")
     }
 
+    /// Whatever two of three agree on is chosen, and what is chosen they have: the newcomer is filled, and nobody else asked.
+    @Test func aNewcomerIsFilledWithoutTheOthersBeingWalked() throws {
+        let script = Script(nodes: 4)
+        script.elect()
+        let keys = (0..<3_000).map { Key(unchecked: Array("key\(1_000_000 + $0)".utf8)) }
+        for key in keys { _ = script.ask(.put(key, "a"), at: NodeID(1)) }
+        script.settle()
+        script.crash(NodeID(3))
+        for node in [1, 2, 4] { script.step(NodeID(UInt32(node)), .peerLost(NodeID(3))) }
+        var questions: [NodeID: Int] = [:]
+        script.loses = { parcel in
+            if case .walk = parcel.outgoing.message { questions[parcel.outgoing.to, default: 0] += 1 }
+            return false
+        }
+        let joint = try #require(
+            script.machines[NodeID(1)]?.state.configuration.moving(to: [1, 2, 4].map { NodeID($0) }))
+        script.configure(joint, on: [1, 2, 4])
+        script.run(milliseconds: 6_000)
+        let leader = try #require(script.leader.flatMap { script.machines[$0] })
+        #expect(leader.isSynced)
+        #expect(leader.lagging == [NodeID(3)])
+        for key in keys { #expect(script.record(key, on: 4)?.version == script.record(key, on: 1)?.version) }
+        #expect(questions[NodeID(1), default: 0] + questions[NodeID(2), default: 0] == 0)
+        #expect(questions[NodeID(4), default: 0] <= 2, "it said that it has nothing")
+    }
+
     @Test func aMemberThatJoinsAnewForgetsWhatItHeld() {
         let script = Script(nodes: 4)
         script.elect()

@@ -10,6 +10,7 @@ struct SimulatedController {
         /// The ballot under which it leads.
         var ballot: Ballot?
         var isSynced: Bool
+        var lagging: [NodeID] = []
         /// It can make writes durable.
         var isHealthy: Bool
     }
@@ -87,7 +88,12 @@ struct SimulatedController {
         }
         let input = MovePlanner.Input(
             partitions: [map], nodes: nodes, policy: policy,
-            leaders: [leader.map { .init(epoch: $0.report.configuration.epoch, isSynced: $0.report.isSynced) }])
+            leaders: [
+                leader.map {
+                    .init(
+                        epoch: $0.report.configuration.epoch, isSynced: $0.report.isSynced, lagging: $0.report.lagging)
+                }
+            ])
         return planner.plan(input).first?.configuration
     }
 }

@@ -42,7 +42,7 @@ extension World {
             if machine.isLeading || isControlled {
                 let report = SimulatedController.Report(
                     configuration: configuration, ballot: machine.leadingBallot, isSynced: machine.isSynced,
-                    isHealthy: !self.node(node).isFailed)
+                    lagging: machine.lagging, isHealthy: !self.node(node).isFailed)
                 queue.schedule(.heartbeat(from: node, report), at: now + delay)
             }
             if !isControlled, configuration.epoch < published.epoch {

@@ -137,7 +137,9 @@ extension Controller {
         return MovePlanner.Input(
             partitions: map.partitions, nodes: nodes, policy: map.policy,
             leaders: leaders().map { leader in
-                leader.map { MovePlanner.Leader(epoch: $0.epoch, isSynced: $0.isSynced, node: $0.node) }
+                leader.map {
+                    MovePlanner.Leader(epoch: $0.epoch, isSynced: $0.isSynced, node: $0.node, lagging: $0.lagging)
+                }
             },
             isHalted: alarm.isRaised)
     }

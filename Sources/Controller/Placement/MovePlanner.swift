@@ -35,11 +35,14 @@ public struct MovePlanner: Sendable {
         public var isSynced: Bool
         /// Who leads: it is the one that copies. `nil`: its work is not counted.
         public var node: NodeID?
+        /// Members that are not known to hold everything.
+        public var lagging: [NodeID]
 
-        public init(epoch: UInt64, isSynced: Bool, node: NodeID? = nil) {
+        public init(epoch: UInt64, isSynced: Bool, node: NodeID? = nil, lagging: [NodeID] = []) {
             self.epoch = epoch
             self.isSynced = isSynced
             self.node = node
+            self.lagging = lagging
         }
     }
 
@@ -75,7 +78,7 @@ public struct MovePlanner: Sendable {
     public struct Step: Hashable, Sendable {
         public enum Kind: Hashable, Sendable {
             case start(Reason)
-            /// The leader said that the new members hold everything.
+            /// The leader said that a write quorum of the members holds everything, and so does every new one that is up.
             case finish
             /// A new member was lost: another one takes its place.
             case retarget

@@ -81,7 +81,9 @@ struct PlannerTurn {
     mutating func endMove(_ partition: Int, isRepair: Bool) {
         let configuration = partitions[partition]
         guard let previous = configuration.previous else { return }
-        if let leader = input.leaders[partition], leader.epoch == configuration.epoch, leader.isSynced {
+        if let leader = input.leaders[partition], leader.epoch == configuration.epoch, leader.isSynced,
+            !isAwaited(configuration, leader)
+        {
             let final = configuration.finishingMove()
             if hasQuorum(final) { take(partition, final, .finish) }
             return
@@ -94,6 +96,13 @@ struct PlannerTurn {
         } else if isBroken {
             retarget(partition, previous: previous)
         }
+    }
+
+    /// Whether a new member that is up is still being filled. A quorum without it is enough for the move to end, but until it
+    /// is full a member that leaves is worth having, and the copying belongs to what the limits bound. One that has no room or
+    /// doesn't answer is not waited for.
+    private func isAwaited(_ configuration: Configuration, _ leader: MovePlanner.Leader) -> Bool {
+        PlannerTurn.newcomers(of: configuration).contains { condition[$0] == .up && leader.lagging.contains($0) }
     }
 
     /// Members of before who are up come first: they need not copy anything.

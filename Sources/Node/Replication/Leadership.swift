@@ -223,6 +223,8 @@ struct Repair: Sendable {
     /// The last round whose page was asked for.
     var askedRound: UInt64 = 0
     var after: Key?
+    /// It has nothing behind `after` but what this leader sent since: its pages need not be asked for any more.
+    var isExhausted = false
     var isWalked = false
     /// Copies that it has not confirmed, and the bytes of their values.
     private(set) var copies: [Key: (version: Version, bytes: Int)] = [:]

@@ -85,9 +85,17 @@ extension PartitionMachine {
         {
             let seed = store.digestSeed
             let rest = Recall.Held(ours).rest(without: keys, seed: seed)
-            let differing = rest.differing(from: Recall.Held(theirs).rest(without: keys, seed: seed))
-            leadership?.repair?.walking = repair.buckets & differing
+            let theirRest = Recall.Held(theirs).rest(without: keys, seed: seed)
+            leadership?.repair?.walking = repair.buckets & rest.differing(from: theirRest)
             leadership?.repair?.listed = theirs.entries.sorted { $1.key < $0.key }
+            if theirRest == PartitionDigest(), theirRest != rest {
+                // It has nothing else, as a new member: the walk is through the own keys, those that were listed among them.
+                leadership?.repair?.isExhausted = true
+                leadership?.repair?.walking = repair.buckets
+                leadership?.repair?.listed.removeAll { entry in
+                    if case .absent = store.version(of: entry.key) { false } else { true }
+                }
+            }
         }
         continueRepair(now: now, store: &store, output: &output)
     }
@@ -109,9 +117,17 @@ extension PartitionMachine {
         _ round: UInt64, _ theirs: WalkPage, by index: Int, now: UInt64, store: inout Store, output: inout Output
     ) {
         guard let repair = leadership?.repair, repair.round == round, repair.member == index, !repair.isWalked,
-            repair.asked == nil, repair.listed.isEmpty,
-            let ours = store.walk(buckets: repair.walking, after: repair.after)
+            repair.asked == nil, repair.listed.isEmpty
         else { return }
+        comparePage(theirs, repair, now: now, store: &store, output: &output)
+        continueRepair(now: now, store: &store, output: &output)
+    }
+
+    /// Sends the member what it lacks of the next page, as far as the window lets.
+    private mutating func comparePage<Store: ReplicaStore>(
+        _ theirs: WalkPage, _ repair: Repair, now: UInt64, store: inout Store, output: inout Output
+    ) {
+        guard let ours = store.walk(buckets: repair.walking, after: repair.after) else { return }
         let reach = [ours.next, theirs.next].compactMap { $0 }.min()
         var horizon = reach
         var proposed = 0
@@ -122,12 +138,13 @@ extension PartitionMachine {
                 break
             }
         }
+        let isConsumed = theirs.entries.last.map { last in horizon.map { last.key <= $0 } ?? true } ?? true
+        if theirs.next == nil, isConsumed { leadership?.repair?.isExhausted = true }
         leadership?.repair?.after = horizon
         leadership?.repair?.isWalked = horizon == nil
         let nextRound = newWalkRound()
         leadership?.repair?.round = nextRound
         leadership?.repair?.sentAt = now
-        continueRepair(now: now, store: &store, output: &output)
     }
 
     private static func pair(
@@ -196,7 +213,12 @@ extension PartitionMachine {
         repairListed(now: now, store: &store, output: &output)
         guard let repair = leadership?.repair, repair.asked == nil, repair.listed.isEmpty else { return }
         if !repair.isWalked, repair.walking != 0 {
-            if repair.askedRound != repair.round { ask(output: &output) }
+            if repair.isExhausted, !repair.copies.isEmpty {
+                comparePage(WalkPage(entries: [], next: nil), repair, now: now, store: &store, output: &output)
+            } else if repair.askedRound != repair.round {
+                // Also where nothing differs: one page for each answer leaves time for other work.
+                ask(output: &output)
+            }
         } else if repair.copies.isEmpty {
             leadership?.repair = nil
             output.statusChanged = true

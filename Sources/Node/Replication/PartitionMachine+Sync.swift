@@ -34,7 +34,8 @@ struct Sync: Sendable {
 }
 
 extension PartitionMachine {
-    /// Starts as soon as those that promised are enough to prove a record chosen, and nobody reachable is missing.
+    /// Starts as soon as those that promised are enough to prove a record chosen, and nobody reachable is missing; where enough
+    /// of them agree, there is nothing to start.
     mutating func startSyncIfPossible<Store: ReplicaStore>(
         now: UInt64, store: inout Store, output: inout Output
     ) {
@@ -45,19 +46,32 @@ extension PartitionMachine {
         for (index, peer) in peers.enumerated() where peer.hasPromised { promised |= 1 << Electorate.Set(index) }
         let participants = promised & reachable
         guard electorate.isReadQuorum(participants), electorate.isWriteQuorum(participants) else { return }
+        let buckets = disputed(participants, peers)
+        guard buckets != 0 else { return completed(now: now, store: &store, output: &output) }
         // A member that answers a moment later is worth the wait: it need not be repaired afterwards.
         guard participants == reachable || now >= since + settings.beacon else { return }
-        var buckets: UInt64 = 0
-        for (index, peer) in peers.enumerated() where participants & (1 << Electorate.Set(index)) != 0 {
-            buckets |= peer.suspectBuckets
+        for index in peers.indices where participants & (1 << Electorate.Set(index)) != 0 {
             // From now on only what the walk itself leaves behind is suspect.
-            leadership?.peers[index].suspectBuckets = 0
+            leadership?.peers[index].suspectBuckets &= ~buckets
         }
-        guard buckets != 0 else { return completed(now: now, store: &store, output: &output) }
         let round = newWalkRound()
         leadership?.sync = Sync(
             participants: participants, buckets: buckets, walking: buckets, round: round, sentAt: now)
         startRecall(now: now, store: &store, output: &output)
+    }
+
+    /// The buckets in which fewer than a read and a write quorum of every set agree with this node. In the others whatever it
+    /// holds is chosen, and whatever is chosen it holds; who differs there is repaired afterwards.
+    private func disputed(_ participants: Electorate.Set, _ peers: [PeerProgress]) -> UInt64 {
+        var disputed: UInt64 = 0
+        for bucket in 0..<UInt64(PartitionDigest.bucketCount) {
+            var agreeing = participants
+            for (index, peer) in peers.enumerated() where peer.suspectBuckets & (1 << bucket) != 0 {
+                agreeing &= ~(1 << Electorate.Set(index))
+            }
+            if !electorate.isReadQuorum(agreeing) || !electorate.isWriteQuorum(agreeing) { disputed |= 1 << bucket }
+        }
+        return disputed
     }
 
     mutating func restartSync<Store: ReplicaStore>(
