@@ -94,7 +94,7 @@ bench-smoke: dependencies ## Fail when a put or a get has become much more expen
 
 .PHONY: sim
 sim: ## Run simulated replica groups: make sim [SEEDS=0...4999] [JOBS=2] [PROFILE=swarm]
-	swift build -c release --product kv-sim
+	swift build $(RELEASE) --product kv-sim
 	.build/release/kv-sim run --seeds '$(SEEDS)' --jobs $(JOBS) $(if $(PROFILE),--profile $(PROFILE))
 
 .PHONY: mutants

@@ -50,4 +50,28 @@ import Testing
     @Test func copiesOnTheirWayAreBoundedByTheirBytes() {
         #expect(copies(window: 512, valueBytes: 1 << 20) <= 8)
     }
+
+    /// It is not among what the member changed last, and the leader has no such key: only a walk finds it, behind what the
+    /// member lacks.
+    @Test func whatAMemberAloneHoldsIsWrittenOver() throws {
+        let script = Script()
+        script.elect()
+        for number in 0..<30 { script.ask(.put(RecentTests.key(number), "v")) }
+        let ballot = try #require(script.machines[NodeID(1)]?.leadingBallot)
+        let alone = Key(unchecked: Array("zzz".utf8))
+        let record = Record(
+            key: alone, version: Version(ballot: ballot, sequence: 1_000), value: Array("never chosen".utf8),
+            expiresAt: 0)
+        script.stores[NodeID(3)]?.put(alone, record, replacing: .absent)
+        for number in 0..<8 {
+            let key = RecentTests.key(number)
+            if let held = script.record(key, on: 3) { script.stores[NodeID(3)]?.purge(key, replacing: held.version) }
+        }
+        script.handOver(to: 2)
+        #expect(script.leader == NodeID(2), "one of the two that agree")
+        script.run(milliseconds: 6_000)
+        for node in [2, 3] { #expect(script.stores[NodeID(UInt32(node))]?.digest == script.stores[NodeID(1)]?.digest) }
+        #expect(script.record(alone, on: 3)?.value == nil)
+        #expect(script.leader.flatMap { script.machines[$0]?.lagging } == [])
+    }
 }
