@@ -99,8 +99,8 @@ struct PlannerTurn {
     }
 
     /// Whether a new member that is up is still being filled. A quorum without it is enough for the move to end, but until it
-    /// is full a member that leaves is worth having, and the copying belongs to what the limits bound. One that has no room or
-    /// doesn't answer is not waited for.
+    /// is full a member that leaves is worth having, and the copying belongs to what the limits bound. One that has no room, or that
+    /// the controller doesn't hear, is not waited for.
     private func isAwaited(_ configuration: Configuration, _ leader: MovePlanner.Leader) -> Bool {
         PlannerTurn.newcomers(of: configuration).contains { condition[$0] == .up && leader.lagging.contains($0) }
     }
