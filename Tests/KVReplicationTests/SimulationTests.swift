@@ -70,6 +70,13 @@ import Testing
         }
     }
 
+    /// What it showed had been deleted, and the tombstone purged, before the listing's barrier was passed.
+    @Test func aListingOfWhatWasPurgedSinceIsNotAccused() {
+        for report in run(50_032_208..<50_032_209, .disks) {
+            #expect(report.violations.isEmpty, "\(report.description)")
+        }
+    }
+
     @Test(arguments: [(1, 1, 1), (3, 3, 1), (3, 1, 3), (5, 3, 3)]) func everyPolicyHolds(n: Int, w: Int, r: Int) throws
     {
         var options = Simulation.Options()

@@ -65,13 +65,14 @@ extension World {
         pending[id] = (node, boot)
         if case .barrier = operation, self.node(node).isLeading {
             let store = self.node(node).store
-            listings[id] = profile.keys.compactMap { key in
+            let entries: [(Key, Record?)] = profile.keys.compactMap { key in
                 switch store.record(of: key) {
                 case .absent: (key, nil)
                 case .found(let record): (key, record)
                 case .damaged, .unreadable: nil
                 }
             }
+            listings[id] = (store.state.purgeEpoch, entries)
         }
         step(node, .operation(id: id, operation, wallMilliseconds: wall))
         if pending[id] != nil {
@@ -121,8 +122,11 @@ extension World {
 
     /// A listing shows what the leader's store held when its barrier was asked. To clients that is a read of every key.
     private func listed(_ id: UInt64, leader: NodeID, _ state: PartitionState) {
-        guard let entries = listings.removeValue(forKey: id) else { return }
+        guard let (purgeEpoch, entries) = listings.removeValue(forKey: id) else { return }
         let barrier = calls[Int(id) - 1]
+        // What was deleted since may have been purged since: then no member holds it, and none has to.
+        var state = state
+        state.purgeEpoch = min(state.purgeEpoch, purgeEpoch)
         for (key, record) in entries {
             // Nothing is said about what has expired: a listing hides it, and its end may not be written down.
             if let record, record.expiresAt != 0, record.expiresAt <= barrier.wall { continue }
@@ -132,7 +136,6 @@ extension World {
             call.returned = now
             call.outcome = record.flatMap { $0.isTombstone ? nil : .value($0) } ?? .absent
             calls.append(call)
-            // A tombstone may have been purged since: then no member holds it, and none has to.
             if let record, !record.isTombstone { checkDurable(record.version, key, leader: leader, state) }
         }
     }

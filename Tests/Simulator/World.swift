@@ -31,7 +31,7 @@ final class World {
     /// Calls not answered yet: where, and in which life of that node.
     var pending: [UInt64: (node: NodeID, boot: Int)] = [:]
     /// What the leader's store showed when a barrier was asked: once it is passed, a listing gives that out.
-    var listings: [UInt64: [(Key, Record?)]] = [:]
+    var listings: [UInt64: (purgeEpoch: UInt64, entries: [(Key, Record?)])] = [:]
     var operationsLeft: Int
     var recentVersions: [Key: [Version]] = [:]
     /// Values of puts, unique: which call wrote it.
