@@ -89,12 +89,10 @@ extension PartitionMachine {
             leadership?.repair?.walking = repair.buckets & rest.differing(from: theirRest)
             leadership?.repair?.listed = theirs.entries.sorted { $1.key < $0.key }
             if theirRest == PartitionDigest(), theirRest != rest {
-                // It has nothing else, as a new member: the walk is through the own keys, those that were listed among them.
+                // It has nothing else, as a new member: the walk is through the own keys, with those that were asked for.
                 leadership?.repair?.isExhausted = true
                 leadership?.repair?.walking = repair.buckets
-                leadership?.repair?.listed.removeAll { entry in
-                    if case .absent = store.version(of: entry.key) { false } else { true }
-                }
+                leadership?.repair?.listed.removeAll { $0.version == nil }
             }
         }
         continueRepair(now: now, store: &store, output: &output)
@@ -119,15 +117,17 @@ extension PartitionMachine {
         guard let repair = leadership?.repair, repair.round == round, repair.member == index, !repair.isWalked,
             repair.asked == nil, repair.listed.isEmpty
         else { return }
-        comparePage(theirs, repair, now: now, store: &store, output: &output)
+        comparePage(theirs, now: now, store: &store, output: &output)
         continueRepair(now: now, store: &store, output: &output)
     }
 
     /// Sends the member what it lacks of the next page, as far as the window lets.
     private mutating func comparePage<Store: ReplicaStore>(
-        _ theirs: WalkPage, _ repair: Repair, now: UInt64, store: inout Store, output: inout Output
+        _ theirs: WalkPage, now: UInt64, store: inout Store, output: inout Output
     ) {
-        guard let ours = store.walk(buckets: repair.walking, after: repair.after) else { return }
+        guard let walking = leadership?.repair?.walking,
+            let ours = store.walk(buckets: walking, after: leadership?.repair?.after)
+        else { return }
         let reach = [ours.next, theirs.next].compactMap { $0 }.min()
         var horizon = reach
         var proposed = 0
@@ -214,7 +214,7 @@ extension PartitionMachine {
         guard let repair = leadership?.repair, repair.asked == nil, repair.listed.isEmpty else { return }
         if !repair.isWalked, repair.walking != 0 {
             if repair.isExhausted, !repair.copies.isEmpty {
-                comparePage(WalkPage(entries: [], next: nil), repair, now: now, store: &store, output: &output)
+                comparePage(WalkPage(entries: [], next: nil), now: now, store: &store, output: &output)
             } else if repair.askedRound != repair.round {
                 // Also where nothing differs: one page for each answer leaves time for other work.
                 ask(output: &output)

@@ -63,8 +63,9 @@ extension PartitionMachine {
     /// The buckets in which fewer than a read and a write quorum of every set agree with this node. In the others whatever it
     /// holds is chosen, and whatever is chosen it holds; who differs there is repaired afterwards.
     private func disputed(_ participants: Electorate.Set, _ peers: [PeerProgress]) -> UInt64 {
+        let suspect = peers.reduce(0) { $0 | $1.suspectBuckets }
         var disputed: UInt64 = 0
-        for bucket in 0..<UInt64(PartitionDigest.bucketCount) {
+        for bucket in 0..<UInt64(PartitionDigest.bucketCount) where suspect & (1 << bucket) != 0 {
             var agreeing = participants
             for (index, peer) in peers.enumerated() where peer.suspectBuckets & (1 << bucket) != 0 {
                 agreeing &= ~(1 << Electorate.Set(index))
