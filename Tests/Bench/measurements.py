@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
+import catchup
 import healing
 import redis
 import report
@@ -94,7 +95,14 @@ def again(bench, results):
         f"{given.value_bytes:,} bytes, is made again by the others\n\n{text}")
 
 
+def returning(bench, results):
+    given = bench.given
+    store = servers.Store(bench.programs["kv"], "lmdb", f"{bench.folder}/catch-up", nodes=3)
+    found = results["catch-up"] = catchup.away(store, given.memory_keys, 100, bench.say)
+    return f"A node that missed one key in {catchup.MISSED_SHARE}, lmdb, all keys on each of three nodes\n\n{report.returning(found)}"
+
+
 ALL = {
     "throughput": throughput, "latency": latency, "overload": overload, "scale": curves, "memory": memory,
-    "failover": failover, "healing": again}
+    "failover": failover, "healing": again, "catch-up": returning}
 """By the names that `--only` takes, in the order in which they are run."""

@@ -91,6 +91,15 @@ def healing(backends):
     return summary, table(["", "MB/s", "records/s", "plain copy MB/s", "share of it"], rows)
 
 
+def returning(result):
+    anon = [max(result[when].values()) / MEBI for when in ("anon_loaded", "anon_caught_up")]
+    return table(
+        ["keys", "missed", "seconds", "MB received", "MB sent", "share of keys and values", "own memory before and after, MiB"],
+        [[
+            f"{result['keys']:,}", f"{result['missed']:,}", f"{result['seconds']:.1f}", f"{result['received_bytes'] / 1e6:.1f}",
+            f"{result['sent_bytes'] / 1e6:.1f}", f"{100 * result['share']:.2f} %", f"{anon[0]:.0f}, {anon[1]:.0f}"]])
+
+
 def scale(points):
     rows = [[
         point["what"], f"{point['value']:,}", f"{point['put']['per_second']:,.0f}", f"{point['put']['p99_ms']:.1f}",

@@ -45,6 +45,24 @@ import Testing
         try await cluster.end(members)
     }
 
+    @Test func theBytesThatAMemberSendsAnotherReceives() async throws {
+        let cluster = try TestCluster()
+        let members = try cluster.startAll()
+        let value = String(repeating: "v", count: 10_000)
+        for index in 0..<20 {
+            let answer = try await put(members[index % 4].node, "key\(index)", value)
+            #expect(isWritten(answer), "\(answer.outcome)")
+        }
+        var bytes: [String: UInt64] = [:]
+        for member in members {
+            for counter in await member.node.status().counters { bytes[counter.name, default: 0] += counter.value }
+        }
+        // Each value goes to two members at least, and one that was asked elsewhere to its leader as well.
+        #expect(try #require(bytes["peer_sent_bytes"]) >= 2 * 20 * 10_000)
+        #expect(try #require(bytes["peer_received_bytes"]) >= 20 * 10_000)
+        try await cluster.end(members)
+    }
+
     @Test func aNodeThatStoppedSaysThatItsListingsAreIncomplete() async throws {
         let cluster = try TestCluster()
         let members = try cluster.startAll()

@@ -74,6 +74,18 @@ import Testing
         }
     }
 
+    // MARK: - How much is remembered
+
+    @Test func whatIsRememberedOfAllPartitionsTogetherIsBounded() {
+        for partitions in [1, 4, 64, 100, 256, 1_024] {
+            let each = MachineSettings(partitions: partitions).recentChanges
+            #expect(each >= 128 && each <= 2_048)
+            #expect(each == 128 || each * partitions <= 1 << 17, "\(partitions)")
+        }
+        // One percent of ten million keys is 1,563 in each of 64 partitions.
+        #expect(MachineSettings(partitions: 64).recentChanges == 2_048)
+    }
+
     // MARK: - Leader changes
 
     @Test(arguments: [200, 800]) func aLeaderChangeCostsWhatWasInFlightNotWhatIsHeld(count: Int) {

@@ -86,6 +86,9 @@ extension Node {
             counter("journal_syncs", "Syncs of the journal.", report.statistics?.journalSyncs ?? 0),
             counter("flushes", "Batches handed to the backend.", report.statistics?.flushes ?? 0),
             counter("peer_messages_sent", "Messages sent to peers.", network.messagesOut),
+            counter("peer_sent_bytes", "Bytes sent to peers, without those that only show life.", network.bytesOut),
+            counter(
+                "peer_received_bytes", "Bytes received from peers, without those that only show life.", network.bytesIn),
             counter(
                 "peer_messages_dropped", "Messages to peers dropped for want of a connection or room.", network.dropped),
         ]

@@ -26,7 +26,7 @@ public struct NodeSettings: Sendable {
         name: String, clusterName: String, policy: ReplicationPolicy, partitions: Int, address: String,
         peerAddress: String, zone: String, weight: Int? = nil, backend: String, heartbeatMilliseconds: UInt64 = 500,
         maximumValueLength: Int = 1 << 20, maximumOperations: Int = 20_000, version: String,
-        machine: MachineSettings = MachineSettings()
+        machine: MachineSettings? = nil
     ) {
         self.name = name
         self.clusterName = clusterName
@@ -41,7 +41,7 @@ public struct NodeSettings: Sendable {
         self.maximumValueLength = maximumValueLength
         self.maximumOperations = maximumOperations
         self.version = version
-        self.machine = machine
+        self.machine = machine ?? MachineSettings(partitions: partitions)
     }
 
     /// The key of the digests' hash: the same on every node of a cluster, and known before the cluster's id is.

@@ -79,4 +79,10 @@ public struct MachineSettings: Hashable, Sendable {
     public var recentChanges = 512
 
     public init() {}
+
+    /// For a node of a cluster of so many partitions. What it remembers of the last changes of all of them together is bounded, at
+    /// some 10 MB if it has them all; the fewer there are, the longer one may have been away without needing a walk.
+    public init(partitions: Int) {
+        recentChanges = min(2_048, max(128, (1 << 17) / max(1, partitions)))
+    }
 }

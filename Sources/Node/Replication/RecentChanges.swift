@@ -39,6 +39,8 @@ struct RecentChanges: Sendable {
 
     /// Notes one change. O(1) amortised.
     mutating func record(_ key: Key, from before: Version?, to after: Version?) {
+        // Left to itself the list would end with twice the room that it ever needs, in every partition.
+        if newer.count == capacity { newer.reserveCapacity(2 * capacity + 1) }
         newer.append(Change(key: key, before: before, after: after))
         newerKeyBytes += key.bytes.count
         guard newer.count > 2 * capacity || newerKeyBytes > 2 * capacity * Self.keyBytes else { return }
@@ -50,9 +52,8 @@ struct RecentChanges: Sendable {
 
     /// Keeps this moment, and no earlier one. O(capacity).
     mutating func makeMark(_ ballot: Ballot, digest: PartitionDigest) {
-        older += newer
-        if older.count > capacity { older.removeFirst(older.count - capacity) }
-        newer.removeAll(keepingCapacity: true)
+        older = Array(older.suffix(max(0, capacity - newer.count))) + Array(newer.suffix(capacity))
+        newer = []
         newerKeyBytes = 0
         mark = Mark(ballot: ballot, digest: digest)
     }

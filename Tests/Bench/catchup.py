@@ -1,0 +1,82 @@
+"""What a node costs that was away for a while: how much goes over the wire, and how long it takes, until it has what it missed."""
+
+import os
+import re
+import time
+
+from machine import BenchError, memory
+from serving import Client
+from servers import key_name
+
+MISSED_SHARE = 100
+"""One key of so many is written again while the node is away."""
+
+
+def away(cluster, keys, value_bytes, say):
+    """Three members that hold every key; one is stopped, every hundredth key is written again, and it is started.
+
+    The seconds are those from its start until every member is known to hold everything. The bytes are what it received from its
+    peers and sent to them until then, in share of the keys and values that it holds; what the memory figures say is each process's own,
+    without what is mapped from files."""
+    cluster.start()
+    say(f"{cluster.name}: loading {keys:,} keys of {value_bytes:,} bytes")
+    began = time.monotonic()
+    cluster.load(keys, value_bytes)
+    load_seconds = time.monotonic() - began
+    cluster.drain(600)
+    cluster.await_healthy(600)
+    victim = cluster.members[-1]
+    loaded = _memory(cluster)
+    victim.terminate()
+    victim.await_end(300)
+    missed = range(0, keys, MISSED_SHARE)
+    _put(cluster, missed, value_bytes)
+    began = time.monotonic()
+    victim.start()
+    cluster.await_healthy(600)
+    seconds = time.monotonic() - began
+    received, sent = (_counter(cluster.ports[-1], f"kv_peer_{name}_bytes_total") for name in ("received", "sent"))
+    held = keys * (value_bytes + len(key_name(0)))
+    result = {
+        "keys": keys, "value_bytes": value_bytes, "missed": len(missed), "load_seconds": load_seconds, "seconds": seconds,
+        "received_bytes": received, "sent_bytes": sent, "held_bytes": held, "share": (received + sent) / held,
+        "anon_loaded": loaded, "anon_caught_up": _memory(cluster)}
+    say(
+        f"{cluster.name}: {len(missed):,} of {keys:,} keys missed: {received / 1e6:.1f} MB received, {sent / 1e6:.1f} MB sent in "
+        f"{seconds:.1f} s, {100 * result['share']:.2f} % of what it holds")
+    cluster.stop()
+    os.sync()
+    return result
+
+
+def _put(cluster, numbers, value_bytes, patience=60):
+    """Through the first member. Right after another one stopped, some keys have no leader for a moment."""
+    client = Client(cluster.ports[0])
+    try:
+        for first in range(0, len(numbers), cluster.batch):
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    cluster.put_batch(client, numbers[first:first + cluster.batch], value_bytes)
+                    break
+                except BenchError:
+                    if time.monotonic() > deadline:
+                        raise
+    finally:
+        client.close()
+
+
+def _memory(cluster):
+    return {server.name: memory(server.pid)["anon"] for server in cluster.members}
+
+
+def _counter(port, name):
+    client = Client(port)
+    try:
+        status, _, text = client.ask("GET", "/metrics")
+    finally:
+        client.close()
+    found = re.search(rf"^{name} (\d+)".encode(), text, re.MULTILINE)
+    if status != 200 or found is None:
+        raise BenchError(f"port {port} has no {name} in its metrics")
+    return int(found[1])
