@@ -103,16 +103,16 @@ mutants: ## Put deliberate bugs into protocol and storage, one by one, and look 
 	Tests/Mutants/run
 
 .PHONY: nemesis
-nemesis: dependencies ## Faults against a real cluster, a few minutes over all backends (as root links are cut too)
+nemesis: test-dependencies ## Faults against a real cluster, a few minutes over all backends (as root links are cut too)
 	Tests/Nemesis/run --self-test
 	Tests/Nemesis/run --backend all --seconds 45
 
 .PHONY: soak
-soak: dependencies ## The same for hours, a new seed each time; stops at the first violation: make soak [ROUNDS=60]
+soak: test-dependencies ## The same for hours, a new seed each time; stops at the first violation: make soak [ROUNDS=60]
 	for round in $$(seq $(ROUNDS)); do Tests/Nemesis/run --backend all --seconds 90; done
 
 .PHONY: availability
-availability: dependencies ## How long keys are unusable when nodes are killed, beside etcd
+availability: test-dependencies ## How long keys are unusable when nodes are killed, beside etcd
 	Tests/Nemesis/availability
 
 .PHONY: format
@@ -129,4 +129,4 @@ dependencies:
 
 .PHONY: test-dependencies
 test-dependencies:
-	@.ci/install-dependencies plugins
+	@.ci/install-dependencies tests

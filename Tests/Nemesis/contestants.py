@@ -7,7 +7,6 @@ import sys
 
 import client
 from cluster import NODES, Cluster
-from network import Loopback, PrivateNetwork
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Bench"))
 
@@ -103,15 +102,6 @@ class Etcd:
 
     def stop(self):
         self.kill_all()
-
-
-def private_or_loopback(names, root):
-    """Every server in a network of its own where that is allowed."""
-    if not root:
-        return Loopback(names)
-    net = PrivateNetwork(names)
-    net.enter()
-    return net
 
 
 def succeeded(connection, request):

@@ -5,12 +5,17 @@ all of it is gone when the test ends. Packets are dropped where they arrive, by 
 Only root can do that; without it everything runs on 127.0.0.1 and links can't be cut."""
 
 import os
+import shutil
 import subprocess
 
 import processes
+from program import say
 
 SUBNET = "10.77.0"
 CLIENTS, PROXY = f"{SUBNET}.1", f"{SUBNET}.2"
+
+NEEDED = {"ip": "iproute2", "iptables": "iptables", "mount": "mount", "nsenter": "util-linux", "unshare": "util-linux"}
+"""Commands, and the packages of Debian that have them."""
 
 
 def run(*command):
@@ -25,7 +30,12 @@ class PrivateNetwork:
         self.holders = {}
 
     def enter(self):
-        """Moves the calling process; it must have no other threads yet. Raises OSError where that isn't allowed."""
+        """Moves the calling process; it must have no other threads yet. Raises PermissionError where that isn't allowed, as
+        in most containers, and OSError where something is missing."""
+        lacking = [command for command in NEEDED if shutil.which(command) is None]
+        if lacking:
+            packages = " ".join(sorted({NEEDED[command] for command in lacking}))
+            raise OSError(f"no {', '.join(lacking)} here, which cut links need: apt-get install {packages}")
         processes.check_call(
             processes.LIBC.unshare(processes.CLONE_NEWNET | processes.CLONE_NEWNS), "enter private namespaces")
         try:
@@ -82,3 +92,18 @@ class Loopback:
 
 def is_root():
     return os.geteuid() == 0
+
+
+def private_or_loopback(names):
+    """Every server in a network of its own where that is allowed, else everything on 127.0.0.1, which is said. Raises OSError when
+    it is allowed and something else is amiss: faults that could be tested are not left out for want of a package."""
+    if not is_root():
+        say("not root: everything on 127.0.0.1, links are not cut")
+        return Loopback(names)
+    net = PrivateNetwork(names)
+    try:
+        net.enter()
+    except PermissionError as error:
+        say(f"{error}: everything on 127.0.0.1, links are not cut")
+        return Loopback(names)
+    return net
