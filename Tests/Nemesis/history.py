@@ -3,8 +3,12 @@
 import dataclasses
 import json
 
-BASE = 1_000_000_000
+BASE = 1_000_000_000_000
 """Values of puts are multiples of this and increments add less, so that a value tells which put it stands on."""
+
+LARGEST_INCREMENT = 1_000_000_000
+"""Some hundred of them stay below BASE. And of some thousand sums, drawn at random, hardly two are equal: what stands on no put
+is told by its sum alone."""
 
 WRITES = ("put", "delete", "cas", "create", "increment")
 

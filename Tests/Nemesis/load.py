@@ -5,7 +5,7 @@ import threading
 import time
 
 import client
-from history import BASE, Operation
+from history import BASE, LARGEST_INCREMENT, Operation
 
 MIX = (("get", 34), ("put", 22), ("cas", 16), ("increment", 14), ("create", 8), ("delete", 6))
 ANSWER_SECONDS = 6
@@ -71,6 +71,7 @@ class _Worker:
         self.load, self.number, self.rng = load, number, rng
         self.lines, self.versions, self.connections = [], {}, {}
         self.count = 0
+        self.increments = set()
         self.thread = threading.Thread(target=self.run, name=f"client {number}", daemon=True)
 
     def run(self):
@@ -108,7 +109,16 @@ class _Worker:
             self.count += 1
             operation.value = str((self.count * len(self.load.workers) + self.number + 1) * BASE)
         if kind == "increment":
-            operation.by = self.rng.randrange(1_000, 1_000_000)
+            operation.by = self.next_increment()
         if kind == "cas" or kind == "delete" and known is not None and self.rng.random() < 0.3:
             operation.expected = known
         return operation
+
+    def next_increment(self):
+        """A number that no client has taken or will take: two that meet an absent key make values that can be told apart."""
+        clients = len(self.load.workers)
+        while True:
+            by = self.rng.randrange(1, LARGEST_INCREMENT // clients) * clients + self.number
+            if by not in self.increments:
+                self.increments.add(by)
+                return by
