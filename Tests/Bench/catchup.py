@@ -6,7 +6,7 @@ import time
 
 from machine import BenchError, memory
 from serving import Client
-from servers import key_name
+from servers import key_name, random_value
 
 MISSED_SHARE = 100
 """One key of so many is written again while the node is away."""
@@ -50,18 +50,19 @@ def away(cluster, keys, value_bytes, say):
 
 
 def _put(cluster, numbers, value_bytes, patience=60):
-    """Through the first member. Right after another one stopped, some keys have no leader for a moment."""
-    client = Client(cluster.ports[0])
+    """Through the first member. Right after another one stopped, some keys have no leader for a moment: they are put again, and
+    no other, so that as much is written as is said."""
+    client, deadline = Client(cluster.ports[0]), time.monotonic() + patience
+    left = list(numbers)
     try:
-        for first in range(0, len(numbers), cluster.batch):
-            deadline = time.monotonic() + patience
-            while True:
-                try:
-                    cluster.put_batch(client, numbers[first:first + cluster.batch], value_bytes)
-                    break
-                except BenchError:
-                    if time.monotonic() > deadline:
-                        raise
+        while left:
+            now, left = left[:cluster.batch], left[cluster.batch:]
+            operations = [
+                {"op": "put", "key": key_name(number), "value": random_value(value_bytes)} for number in now]
+            results = client.json("POST", "/batch", {"operations": operations})["results"]
+            left = [number for number, result in zip(now, results, strict=True) if result["status"] != 200] + left
+            if left and time.monotonic() > deadline:
+                raise BenchError(f"{cluster.name}: {len(left)} keys could not be put in {patience} s: {results[:1]}")
     finally:
         client.close()
 

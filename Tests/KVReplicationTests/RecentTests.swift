@@ -325,6 +325,24 @@ import Testing
         Self.expectEqual(script, (0..<80).map(Self.key))
     }
 
+    /// What it changed last itself is compared as well: so many keys can be asked about as two remember at most.
+    @Test func aMemberThatMissedAsManyAsAreRememberedIsNotWalked() {
+        var settings = MachineSettings(partitions: 64)
+        settings.maximumTail = 0
+        let remembered = settings.recentChanges
+        let script = Self.filled(2 * remembered, Script(settings: settings))
+        Self.kill(script, 3)
+        for number in 0..<remembered - 100 { script.ask(.put(Self.key(number), "new")) }
+        let traffic = Traffic()
+        traffic.watch(script)
+        Self.revive(script, 3)
+        script.run(milliseconds: 3_000)
+        #expect(script.machines[NodeID(1)]?.lagging == [])
+        #expect(traffic.recalledEntries > 3 * remembered / 2)
+        #expect(traffic.pages == 0)
+        Self.expectEqual(script, (0..<2 * remembered).map(Self.key))
+    }
+
     @Test func aMemberThatMissedMoreIsWalked() {
         var settings = MachineSettings()
         settings.maximumTail = 0

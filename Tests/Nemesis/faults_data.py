@@ -12,6 +12,8 @@ class Damage(Fault):
     """The node is killed, its folder harmed, and it is started again at once."""
 
     damages = True
+    lasts = False
+    """Whether the folder has bytes afterwards that no engine wrote, which may be met much later."""
 
     def inject(self):
         (self.victim,) = self.pick()
@@ -39,6 +41,7 @@ class Damage(Fault):
 
 class FlipBits(Damage):
     name = "flip-bits"
+    lasts = True
 
     def harm(self):
         touched = []
@@ -63,6 +66,7 @@ class FlipBits(Damage):
 
 class Truncate(Damage):
     name = "truncate"
+    lasts = True
 
     def harm(self):
         path = self.rng.choice(self.files())

@@ -1,6 +1,7 @@
 """Injects faults by a seed, one or several at a time, and heals them; watches that no server ends by itself."""
 
 import json
+import re
 import time
 
 import faults_data
@@ -34,7 +35,10 @@ class Nemesis:
         self.cluster, self.load, self.rng = cluster, load, rng
         self.faults = [ALL[name] for name in names if not ALL[name].damages]
         self.damages = [ALL[name] for name in names if ALL[name].damages]
-        self.active, self.unhealed, self.damaged = [], [], {}
+        self.active, self.unhealed = [], []
+        self.damaged, self.suspects, self.failures = None, set(), {}
+        """`damaged`: whose data has just been harmed. `suspects`: whose folder was harmed before that and not emptied since; what
+        was harmed may be met late. `failures`: how often a harmed node has ended by itself."""
         self.tempo = rng.choice((0.2, 1, 1))
         self.log_file = open(path, "w", buffering=1)
         self.log, self.problems, self.heal_seconds, self.is_stuck = [], [], [], False
@@ -73,13 +77,14 @@ class Nemesis:
                 continue
             text = f"{server.name} ended by itself with status {status}:\n{server.last_words()}"
             server.forget()
-            is_damaged = server.name in self.damaged
-            if not is_damaged or status < 0 and self.damaged[server.name] == 0:
+            is_damaged = server.name == self.damaged or server.name in self.suspects
+            failures = self.failures.get(server.name, 0)
+            if not is_damaged or status < 0 and failures == 0:
                 self.blame(text)
             if is_damaged:
                 self.note(server.name, "ended", text)
-                self.damaged[server.name] += 1
-                if self.damaged[server.name] >= TRIES:
+                self.failures[server.name] = failures + 1
+                if failures + 1 >= TRIES:
                     self.empty(server.name, f"it can't start: {last_line(server)}")
                     continue
                 time.sleep(0.2)
@@ -91,7 +96,8 @@ class Nemesis:
         self.cluster.servers[name].kill()
         self.cluster.wipe(name)
         self.cluster.servers[name].start()
-        self.damaged[name] = 0
+        self.failures[name] = 0
+        self.suspects.discard(name)
 
     # Rounds
 
@@ -114,7 +120,12 @@ class Nemesis:
             self.begin(self.rng.choice(companions), {CONTROLLER})
         damage = self.begin(self.rng.choice(self.damages), ())
         if damage is not None:
-            self.damaged = {damage.victim: 0}
+            self.damaged = damage.victim
+            if damage.lasts:
+                self.suspects.add(damage.victim)
+            elif isinstance(damage, faults_data.Wipe):
+                self.suspects.discard(damage.victim)
+            self.failures[damage.victim] = 0
         self.round(self.rng.choice((0, 1)), companions, {CONTROLLER})
         self.await_whole()
 
@@ -156,11 +167,14 @@ class Nemesis:
     def await_whole(self):
         """False, and a problem, when the cluster does not become whole in time though nothing is wrong any more."""
         self.heal()
-        seconds, problem = self.wait(OPERATOR_SECONDS if self.damaged else HEAL_SECONDS)
-        if problem and self.damaged:
-            self.empty(*self.damaged, f"not whole after {OPERATOR_SECONDS} s: {problem}")
-            seconds, problem = self.wait(HEAL_SECONDS)
-        self.damaged = {}
+        seconds, problem = self.wait(OPERATOR_SECONDS if self.damaged or self.suspects else HEAL_SECONDS)
+        if problem:
+            name = self.damaged or self.late(problem)
+            if name:
+                self.empty(name, f"not whole after {OPERATOR_SECONDS} s: {problem}")
+            if name or self.suspects:
+                seconds, problem = self.wait(HEAL_SECONDS)
+        self.damaged = None
         if problem:
             self.blame(f"not whole {HEAL_SECONDS} s after the last fault: {problem}")
             self.is_stuck = True
@@ -175,6 +189,11 @@ class Nemesis:
         self.heal_seconds.append(seconds + more)
         self.note("-", "whole", f"after {seconds:.1f} s, replicas equal after {more:.1f} s more")
         return True
+
+    def late(self, problem):
+        """The node whose disk says only now that it was harmed; it says what an operator has to do."""
+        found = re.findall(r"(\w+) is failed: storage failed: damaged:", problem)
+        return found[0] if len(found) == 1 and found[0] in self.suspects else None
 
     def wait(self, patience):
         last = None

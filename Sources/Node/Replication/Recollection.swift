@@ -21,8 +21,8 @@ public struct Recollection: Hashable, Sendable {
 
     /// A list in a message is no longer than this, give or take one key.
     static let maximumBytes = 128 << 10
-    /// Nobody is asked for more keys at once.
-    static let maximumKeys = 2_048
+    /// Nobody is asked for more keys at once: those that two changed last, each as many as are remembered at most.
+    static let maximumKeys = 4_096
 
     public var digest: PartitionDigest
     public var entries: [Entry]
