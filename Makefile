@@ -54,7 +54,7 @@ up: build ## Run a whole cluster on this machine: make up [CONFIG=configs/mixed.
 	exec .build/release/kv up $(if $(CONFIG),--config '$(CONFIG)')
 
 .PHONY: plugins
-plugins: test-dependencies ## Build the example storage engines into .build/plugins: see docs/plugins.md
+plugins: plugin-dependencies ## Build the example storage engines into .build/plugins: see docs/plugins.md
 	$(MAKE) $(PLUGINS)/libkv_tiny.so $(PLUGINS)/libkv_page.so $(PLUGINS)/libkv_rocksdb.so
 
 $(PLUGINS)/libkv_tiny.so: Sources/Backends/PluginExamples/tiny/kv_tiny.c $(PLUGIN_HEADER)
@@ -103,16 +103,16 @@ mutants: ## Put deliberate bugs into protocol and storage, one by one, and look 
 	Tests/Mutants/run
 
 .PHONY: nemesis
-nemesis: test-dependencies ## Faults against a real cluster, a few minutes over all backends (as root links are cut too)
+nemesis: fault-dependencies ## Faults against a real cluster, a few minutes over all backends (as root links are cut too)
 	Tests/Nemesis/run --self-test
 	Tests/Nemesis/run --backend all --seconds 45
 
 .PHONY: soak
-soak: test-dependencies ## The same for hours, a new seed each time; stops at the first violation: make soak [ROUNDS=60]
+soak: fault-dependencies ## The same for hours, a new seed each time; stops at the first violation: make soak [ROUNDS=60]
 	for round in $$(seq $(ROUNDS)); do Tests/Nemesis/run --backend all --seconds 90; done
 
 .PHONY: availability
-availability: test-dependencies ## How long keys are unusable when nodes are killed, beside etcd
+availability: fault-dependencies ## How long keys are unusable when nodes are killed, beside etcd
 	Tests/Nemesis/availability
 
 .PHONY: format
@@ -129,4 +129,12 @@ dependencies:
 
 .PHONY: test-dependencies
 test-dependencies:
-	@.ci/install-dependencies tests
+	@.ci/install-dependencies plugins links
+
+.PHONY: plugin-dependencies
+plugin-dependencies:
+	@.ci/install-dependencies plugins
+
+.PHONY: fault-dependencies
+fault-dependencies:
+	@.ci/install-dependencies links

@@ -1,19 +1,15 @@
 """What a node costs that was away for a while: how much goes over the wire, and how long it takes, until it has what it missed."""
 
 import os
-import re
 import time
 
 from machine import BenchError, memory
 from serving import Client
-from servers import key_name, random_value
-
-MISSED_SHARE = 100
-"""One key of so many is written again while the node is away."""
+from servers import key_name
 
 
-def away(cluster, keys, value_bytes, say):
-    """Three members that hold every key; one is stopped, every hundredth key is written again, and it is started.
+def away(cluster, keys, missed, value_bytes, say):
+    """Three members that hold every key; one is stopped, `missed` of the keys are written again, and it is started.
 
     The seconds are those from its start until every member is known to hold everything. The bytes are what it received from its
     peers and sent to them until then, in share of the keys and values that it holds; what the memory figures say is each process's own,
@@ -29,13 +25,13 @@ def away(cluster, keys, value_bytes, say):
     loaded = _memory(cluster)
     victim.terminate()
     victim.await_end(300)
-    missed = range(0, keys, MISSED_SHARE)
+    missed = range(0, keys, keys // missed)[:missed]
     _put(cluster, missed, value_bytes)
     began = time.monotonic()
     victim.start()
     cluster.await_healthy(600)
     seconds = time.monotonic() - began
-    received, sent = (_counter(cluster.ports[-1], f"kv_peer_{name}_bytes_total") for name in ("received", "sent"))
+    received, sent = (cluster.metric(cluster.ports[-1], f"kv_peer_{name}_bytes_total") for name in ("received", "sent"))
     held = keys * (value_bytes + len(key_name(0)))
     result = {
         "keys": keys, "value_bytes": value_bytes, "missed": len(missed), "load_seconds": load_seconds, "seconds": seconds,
@@ -57,27 +53,13 @@ def _put(cluster, numbers, value_bytes, patience=60):
     try:
         while left:
             now, left = left[:cluster.batch], left[cluster.batch:]
-            operations = [
-                {"op": "put", "key": key_name(number), "value": random_value(value_bytes)} for number in now]
-            results = client.json("POST", "/batch", {"operations": operations})["results"]
-            left = [number for number, result in zip(now, results, strict=True) if result["status"] != 200] + left
+            refused = cluster.try_batch(client, now, value_bytes)
+            left = [number for number, _ in refused] + left
             if left and time.monotonic() > deadline:
-                raise BenchError(f"{cluster.name}: {len(left)} keys could not be put in {patience} s: {results[:1]}")
+                raise BenchError(f"{cluster.name}: {len(left)} keys could not be put in {patience} s: {refused[:1]}")
     finally:
         client.close()
 
 
 def _memory(cluster):
     return {server.name: memory(server.pid)["anon"] for server in cluster.members}
-
-
-def _counter(port, name):
-    client = Client(port)
-    try:
-        status, _, text = client.ask("GET", "/metrics")
-    finally:
-        client.close()
-    found = re.search(rf"^{name} (\d+)".encode(), text, re.MULTILINE)
-    if status != 200 or found is None:
-        raise BenchError(f"port {port} has no {name} in its metrics")
-    return int(found[1])

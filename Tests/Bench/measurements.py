@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 import catchup
+import etcd
 import healing
 import redis
 import report
@@ -27,7 +28,7 @@ class Bench:
         return servers.Store(self.programs["kv"], backend, f"{self.folder}/{name}")
 
     def etcd(self, name):
-        return servers.Etcd(self.programs["etcd"], f"{self.folder}/{name}")
+        return etcd.Etcd(self.programs["etcd"], f"{self.folder}/{name}")
 
 
 def throughput(bench, results):
@@ -98,8 +99,10 @@ def again(bench, results):
 def returning(bench, results):
     given = bench.given
     store = servers.Store(bench.programs["kv"], "lmdb", f"{bench.folder}/catch-up", nodes=3)
-    found = results["catch-up"] = catchup.away(store, given.memory_keys, 100, bench.say)
-    return f"A node that missed one key in {catchup.MISSED_SHARE}, lmdb, all keys on each of three nodes\n\n{report.returning(found)}"
+    found = results["catch-up"] = catchup.away(store, given.memory_keys, given.missed, 100, bench.say)
+    return (
+        f"A node that missed {found['missed']:,} writes to {found['keys']:,} keys, lmdb, all keys on each of three nodes\n\n"
+        f"{report.returning(found)}")
 
 
 ALL = {

@@ -1,6 +1,5 @@
 """The contestants: clusters of servers on this machine, and what all of them can be asked."""
 
-import base64
 import http.client
 import json
 import os
@@ -182,24 +181,35 @@ class Store(Cluster):
         return None
 
     def backlog(self):
-        total = 0
-        for port in self.ports:
-            client = Client(port)
+        return sum(self.metric(port, "kv_overlay_bytes") for port in self.ports)
+
+    def metric(self, port, name):
+        client = Client(port)
+        try:
             status, _, text = client.ask("GET", "/metrics")
+        finally:
             client.close()
-            found = re.search(rb"^kv_overlay_bytes (\d+)", text, re.MULTILINE)
-            if status != 200 or found is None:
-                raise BenchError(f"port {port} has no kv_overlay_bytes in its metrics")
-            total += int(found[1])
-        return total
+        found = re.search(rf"^{name} (\d+)".encode(), text, re.MULTILINE)
+        if status != 200 or found is None:
+            raise BenchError(f"port {port} has no {name} in its metrics")
+        return int(found[1])
 
     def put_batch(self, client, numbers, value_bytes):
+        refused = self.try_batch(client, numbers, value_bytes)
+        if refused:
+            raise BenchError(f"batch: {len(refused)} of {len(numbers)} not accepted: {refused[0][1]}")
+
+    def try_batch(self, client, numbers, value_bytes):
+        """The numbers whose keys were not put, each with what was answered."""
         operations = ",".join(
             f'{{"op":"put","key":"{key_name(number)}","value":"{random_value(value_bytes)}"}}' for number in numbers)
         status, _, answer = client.ask("POST", "/batch", f'{{"operations":[{operations}]}}')
-        accepted = answer.count(b'"status":200')
-        if status != 200 or accepted != len(numbers):
-            raise BenchError(f"batch: status {status}, {accepted} of {len(numbers)} accepted: {answer[:300]!r}")
+        if status == 200 and answer.count(b'"status":200') == len(numbers):
+            return []
+        if status != 200:
+            raise BenchError(f"batch: status {status}: {answer[:300]!r}")
+        results = json.loads(answer)["results"]
+        return [pair for pair in zip(numbers, results, strict=True) if pair[1]["status"] != 200]
 
     def get(self, client, number):
         return client.json("GET", f"/kv/{key_name(number)}")["value"]
@@ -223,73 +233,3 @@ class Store(Cluster):
         """Puts once, as fast as can be: (status, which leader decided)."""
         status, headers, _ = client.ask("PUT", f"/kv/{key_name(number)}", f'{{"value":"{"v" * 100}"}}')
         return status, headers.get("KV-Leader")
-
-
-class Etcd(Cluster):
-    """etcd: three members, each with a replica of everything, through its JSON gateway. Default durability."""
-
-    name = kind = "etcd"
-    batch = 100
-    durability = (
-        "default: a put is answered when 2 of 3 members have it in their write-ahead logs, synced with fdatasync; "
-        "a get is linearizable (serializable=false), its leader confirmed with a majority")
-
-    def __init__(self, executable, folder):
-        super().__init__(folder)
-        ports = free_ports(6, first=22_000)
-        self.ports, peers = ports[:3], ports[3:]
-        names = [f"member{n}" for n in range(1, 4)]
-        cluster = ",".join(f"{name}=http://127.0.0.1:{peer}" for name, peer in zip(names, peers))
-        for name, port, peer in zip(names, self.ports, peers):
-            client_url, peer_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
-            self.members.append(Server(name, [
-                executable, "--name", name, "--data-dir", os.path.join(folder, name),
-                "--listen-client-urls", client_url, "--advertise-client-urls", client_url,
-                "--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url,
-                "--initial-cluster", cluster, "--initial-cluster-token", "bench", "--log-level", "warn"], folder))
-        self.servers = self.members
-
-    def status(self, port):
-        client = Client(port, timeout=5)
-        try:
-            return client.json("POST", "/v3/maintenance/status", {})
-        finally:
-            client.close()
-
-    def find_problem(self):
-        indices = []
-        for port in self.ports:
-            status = self.status(port)
-            if int(status.get("leader", 0)) == 0:
-                return "no leader"
-            indices.append(int(status["raftIndex"]))
-        return None if max(indices) - min(indices) < 10 else "a member lags behind"
-
-    def put_batch(self, client, numbers, value_bytes):
-        operations = [
-            {"requestPut": {"key": encoded(key_name(number)), "value": encoded(random_value(value_bytes))}}
-            for number in numbers]
-        answer = client.json("POST", "/v3/kv/txn", {"success": operations})
-        if not answer.get("succeeded") or len(answer["responses"]) != len(numbers):
-            raise BenchError(f"transaction not accepted: {str(answer)[:300]}")
-
-    def get(self, client, number):
-        answer = client.json("POST", "/v3/kv/range", {"key": encoded(key_name(number))})
-        return base64.b64decode(answer["kvs"][0]["value"]) if "kvs" in answer else b""
-
-    def leader(self):
-        """The member that leads; any keys, because it leads all."""
-        for index, port in enumerate(self.ports):
-            status = self.status(port)
-            if status["leader"] == status["header"]["member_id"]:
-                return index, random.sample(range(1_000), 4)
-        raise BenchError("no etcd member leads")
-
-    def put_once(self, client, number):
-        body = f'{{"key":"{encoded(key_name(number))}","value":"{encoded("v" * 100)}"}}'
-        status, _, answer = client.ask("POST", "/v3/kv/put", body)
-        return status, json.loads(answer)["header"]["raft_term"] if status == 200 else None
-
-
-def encoded(text):
-    return base64.b64encode(text.encode()).decode()

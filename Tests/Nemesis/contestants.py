@@ -66,11 +66,11 @@ class Etcd:
     name = "etcd"
 
     def __init__(self, executable, folder):
-        import servers
+        import etcd
         import serving
 
         self.kill_all = serving.kill_all
-        self.cluster = servers.Etcd(executable, os.path.join(folder, "etcd"))
+        self.cluster = etcd.Etcd(executable, os.path.join(folder, "etcd"))
         self.members = [server.name for server in self.cluster.members]
         self.addresses = {name: ("127.0.0.1", port) for name, port in zip(self.members, self.cluster.ports)}
 

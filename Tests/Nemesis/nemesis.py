@@ -172,8 +172,10 @@ class Nemesis:
             name = self.damaged or self.late(problem)
             if name:
                 self.empty(name, f"not whole after {OPERATOR_SECONDS} s: {problem}")
-            if name or self.suspects:
                 seconds, problem = self.wait(HEAL_SECONDS)
+            elif self.suspects:
+                more, problem = self.wait(HEAL_SECONDS - OPERATOR_SECONDS)
+                seconds += more
         self.damaged = None
         if problem:
             self.blame(f"not whole {HEAL_SECONDS} s after the last fault: {problem}")

@@ -47,8 +47,8 @@ class PrivateNetwork:
             run("ip", "link", "set", "bridge", "up")
             for number, name in enumerate(self.addresses):
                 self.connect(number, name)
-        except (subprocess.CalledProcessError, FileNotFoundError) as error:
-            raise OSError(f"{error}: {getattr(error, 'stderr', '')}") from None
+        except subprocess.CalledProcessError as error:
+            raise OSError(f"{error}: {error.stderr}") from None
 
     def connect(self, number, name):
         """A namespace lives as long as a process in it."""

@@ -80,8 +80,9 @@ public struct MachineSettings: Hashable, Sendable {
 
     public init() {}
 
-    /// For a node of a cluster of so many partitions. What it remembers of the last changes of all of them together is bounded, at
-    /// some 10 MB if it has them all; the fewer there are, the longer one may have been away without needing a walk.
+    /// For a node of a cluster of so many partitions: the fewer there are, the longer a member may have been away without needing
+    /// a walk. Up to 1,024 partitions have 131,072 changes together, and up to three times as many around a mark, each of some
+    /// 130 bytes of memory if keys are short; what is beyond has 128 each.
     public init(partitions: Int) {
         recentChanges = min(2_048, max(128, (1 << 17) / max(1, partitions)))
     }

@@ -52,7 +52,11 @@ struct RecentChanges: Sendable {
 
     /// Keeps this moment, and no earlier one. O(capacity).
     mutating func makeMark(_ ballot: Ballot, digest: PartitionDigest) {
-        older = Array(older.suffix(max(0, capacity - newer.count))) + Array(newer.suffix(capacity))
+        var kept: [Change] = []
+        kept.reserveCapacity(min(capacity, older.count + newer.count))
+        kept += older.suffix(max(0, capacity - newer.count))
+        kept += newer.suffix(capacity)
+        older = kept
         newer = []
         newerKeyBytes = 0
         mark = Mark(ballot: ballot, digest: digest)
