@@ -87,8 +87,20 @@ def healing(backends):
             name, spread(rates, lambda value: f"{value:.0f}"),
             spread([found["records"] / found["seconds"] for found in rounds], lambda value: f"{value:,.0f}"),
             spread([found["bytes"] / found["reference_seconds"] / 1e6 for found in rounds], lambda value: f"{value:.0f}"),
-            spread(shares, lambda value: f"{value:.2f}")])
-    return summary, table(["", "MB/s", "records/s", "plain copy MB/s", "share of it"], rows)
+            spread(shares, lambda value: f"{value:.2f}"),
+            *(_percentiles([found[when] for found in rounds]) for when in ("calm", "meanwhile"))])
+    return summary, table(
+        ["", "MB/s", "records/s", "plain copy MB/s", "share of it", "put before: p50, p99 ms", "put meanwhile"], rows)
+
+
+def _percentiles(runs):
+    """Medians over runs; what was never sent counts as longer than all others."""
+    found = []
+    for name in ("p50", "p99"):
+        values = sorted(run["latency_micros"][name] or float("inf") for run in runs)
+        value = values[len(values) // 2]
+        found.append(latency(None if value == float("inf") else value / 1_000))
+    return ", ".join(found)
 
 
 def returning(result):

@@ -84,6 +84,56 @@ import Testing
         #expect(script.machines[NodeID(1)]?.state.configuration == joint)
     }
 
+    /// They answered nothing of the older configuration any more, so that the write could not end, and all others waited for it.
+    @Test func aWriteEndsThoughTheOtherMembersHeardOfAMoveFirst() throws {
+        let script = Script(nodes: 4)
+        script.elect()
+        let first = try #require(script.machines[NodeID(1)]?.state.configuration)
+        let joint = try #require(first.moving(to: [1, 2, 4].map { NodeID($0) }))
+        let write = script.ask(.put(x, "a"), at: NodeID(1))
+        script.configure(joint, on: [2, 3, 4])
+        #expect(script.machines[NodeID(2)]?.state.configuration == first)
+        script.settle()
+        #expect(script.answers[write]?.version != nil)
+        #expect(script.machines[NodeID(1)]?.state.configuration == joint, "they told it")
+        #expect(script.leader == NodeID(1))
+        for node in [2, 3, 4] { #expect(script.machines[NodeID(UInt32(node))]?.state.configuration == joint) }
+    }
+
+    @Test func aLeaderThatDoesNotBringAMoveIsNotWaitedFor() throws {
+        let script = Script(nodes: 4)
+        script.elect()
+        let first = try #require(script.machines[NodeID(1)]?.state.configuration)
+        let joint = try #require(first.moving(to: [1, 2, 4].map { NodeID($0) }))
+        script.configure(joint, on: [2, 3])
+        script.step(NodeID(2), .peerLost(NodeID(1)))
+        #expect(script.machines[NodeID(2)]?.state.configuration == joint, "its connection closed")
+        script.loses = { $0.from == NodeID(3) && $0.outgoing.to == NodeID(1) || $0.from == NodeID(2) }
+        script.run(milliseconds: 500)
+        #expect(script.machines[NodeID(3)]?.state.configuration == first, "it hears the leader")
+        script.run(milliseconds: 500)
+        #expect(script.machines[NodeID(3)]?.state.configuration == joint)
+    }
+
+    /// Nobody waits for a leader that has gone to bring the configuration by which it goes.
+    @Test func aLeaderThatLeavesTellsTheOthers() throws {
+        let script = Script(nodes: 4)
+        script.elect()
+        script.ask(.put(x, "a"))
+        let first = try #require(script.machines[NodeID(1)]?.state.configuration)
+        let joint = try #require(first.moving(to: [2, 3, 4].map { NodeID($0) }))
+        script.configure(joint, on: [1, 2, 3, 4])
+        script.run(milliseconds: 3_000)
+        let leader = try #require(script.leader)
+        let final = joint.finishingMove()
+        script.configure(final, on: [2, 3, 4])
+        script.configure(final, on: [leader.rawValue])
+        script.settle()
+        for node in [2, 3, 4] { #expect(script.machines[NodeID(UInt32(node))]?.state.configuration == final) }
+        script.run(milliseconds: 300)
+        #expect(script.ask(.get(x))?.text == "a")
+    }
+
     @Test func aLeaderOfAnOlderConfigurationIsNotObeyed() {
         let script = Script(nodes: 4)
         script.elect()
@@ -92,8 +142,13 @@ import Testing
             Issue.record("no move")
             return
         }
-        script.configure(joint, on: [2, 3])
         script.loses = { if case .install = $0.outgoing.message { true } else { false } }
+        for node in [2, 3].map({ NodeID($0) }) {
+            script.step(node, .peerLost(NodeID(1)))
+            script.step(node, .configuration(joint))
+            script.step(node, .peerBack(NodeID(1)))
+            #expect(script.machines[node]?.state.configuration == joint)
+        }
         let write = script.ask(.put(x, "a"), at: NodeID(1))
         script.settle()
         #expect(script.answers[write] == nil)

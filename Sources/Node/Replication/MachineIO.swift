@@ -74,7 +74,7 @@ public struct MachineSettings: Hashable, Sendable {
     /// Keys being settled or copied at the same time during a sync.
     public var syncWindow = 128
     /// Copies that one member under repair has not confirmed; the next keys are looked at when half of them are.
-    public var repairWindow = 1_024
+    public var repairWindow = 128
     /// The last changes remembered per partition; beyond them a walk is needed to find in which keys members differ.
     public var recentChanges = 512
 

@@ -4,14 +4,35 @@ import KVProtocols
 extension PartitionMachine {
     /// A configuration told by the cluster map or a peer. A leader first lets its own writes end, so that a planned
     /// change makes no outcome unknown; a message that needs the newer configuration at once goes another way.
+    ///
+    /// A member with a live leader sees to it that this one knows, and goes on in the configuration that both have until the
+    /// leader asks it to promise in the new one: without its members' answers the leader's writes could not end.
     mutating func consider<Store: ReplicaStore>(
         _ configuration: Configuration, now: UInt64, store: inout Store, output: inout Output
     ) {
         guard configuration.epoch > state.configuration.epoch else { return }
         if leadership != nil {
             close(.configuration(configuration), now: now, store: &store, output: &output)
+        } else if configuration.epoch == state.configuration.epoch + 1, isMember, let leader,
+            hasLiveLeader(besides: me, now: now)
+        {
+            guard announced == nil else { return }
+            announced = (configuration, until: now + settings.drain + 2 * settings.beacon)
+            send(.install(configuration), to: leader, output: &output)
         } else {
             adoptIfNewer(configuration, now: now, store: &store, output: &output)
+        }
+    }
+
+    /// A leader that was lost, or has not brought the configuration in time, is not waited for any more.
+    mutating func adoptAnnounced<Store: ReplicaStore>(now: UInt64, store: inout Store, output: inout Output) {
+        guard let announced, leadership != nil || now >= announced.until || !hasLiveLeader(besides: me, now: now)
+        else { return }
+        self.announced = nil
+        if leadership == nil {
+            adoptIfNewer(announced.configuration, now: now, store: &store, output: &output)
+        } else {
+            consider(announced.configuration, now: now, store: &store, output: &output)
         }
     }
 
@@ -20,7 +41,10 @@ extension PartitionMachine {
     ) {
         let old = state.configuration
         guard configuration.epoch > old.epoch else { return }
+        if let announced, announced.configuration.epoch <= configuration.epoch { self.announced = nil }
         let led = leadership != nil
+        // The others wait for this node to bring it, which a leader that leaves will not.
+        if led, !configuration.contains(me) { sendToOthers(.install(configuration), output: &output) }
         stepDown(output: &output)
         if isStale(under: configuration, knowing: old.epoch, digest: store.digest) { wipe(store: &store) }
         state.configuration = configuration

@@ -148,7 +148,7 @@ extension PartitionMachine {
     }
 
     /// Whether a leader other than the candidate was heard a short while ago, and its connection is not closed.
-    private func hasLiveLeader(besides candidate: NodeID, now: UInt64) -> Bool {
+    func hasLiveLeader(besides candidate: NodeID, now: UInt64) -> Bool {
         if let leadership { return now < leadership.confirmedAt + settings.electionTimeout / 2 }
         guard let leader, leader != candidate, !lost.contains(leader) else { return false }
         return now < heardAt + settings.electionTimeout / 2

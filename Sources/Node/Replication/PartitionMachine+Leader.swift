@@ -147,6 +147,7 @@ extension PartitionMachine {
     // MARK: - Time
 
     mutating func tick<Store: ReplicaStore>(now: UInt64, store: inout Store, output: inout Output) {
+        adoptAnnounced(now: now, store: &store, output: &output)
         tickElection(now: now, store: &store, output: &output)
         guard let leadership else { return }
         if now >= leadership.confirmedAt + 2 * settings.electionTimeout {

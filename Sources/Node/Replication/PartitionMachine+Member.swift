@@ -37,7 +37,12 @@ extension PartitionMachine {
                 scheduleElection(now: now, first: true)
             }
         case .install(let configuration):
-            consider(configuration, now: now, store: &store, output: &output)
+            if leadership == nil, from == leader || header.ballot > state.promised {
+                // Whoever leads has it already.
+                adoptIfNewer(configuration, now: now, store: &store, output: &output)
+            } else {
+                consider(configuration, now: now, store: &store, output: &output)
+            }
         case .supported, .promised, .accepted, .copied, .confirmed, .known, .digested, .walked, .recalled, .burial,
             .rejected:
             answered(message, header, from: from, now: now, store: &store, output: &output)

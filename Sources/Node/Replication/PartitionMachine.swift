@@ -14,6 +14,8 @@ public struct PartitionMachine: Sendable {
     /// Who is believed to lead, this node included; for routing, never for safety.
     public internal(set) var leader: NodeID?
     var electorate: Electorate
+    /// A newer configuration that the leader is left to bring, until then.
+    var announced: (configuration: Configuration, until: UInt64)?
     var candidacy: Candidacy?
     var leadership: Leadership?
 
@@ -164,6 +166,7 @@ public struct PartitionMachine: Sendable {
             leader = nil
             output.statusChanged = true
             scheduleElection(now: now, first: true)
+            adoptAnnounced(now: now, store: &store, output: &output)
         }
     }
 
