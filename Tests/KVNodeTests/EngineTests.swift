@@ -19,6 +19,43 @@ import Testing
         func send(_ messages: [PeerMessage], to node: NodeID) {}
     }
 
+    /// Peers that promise and confirm whatever they are asked, but say nothing of what they hold: node 3 holds what nobody else does.
+    private final class Yielding: PeerLinks {
+        private let state = Mutex<(answers: [EngineCommand], recalls: Set<PartitionID>)>(([], []))
+        private let differing = {
+            var digest = PartitionDigest()
+            digest.update(Key(unchecked: [1]), from: nil, to: Version(ballot: .zero, sequence: 1), seed: 1)
+            return digest
+        }()
+
+        /// The partitions in which node 3 was asked what it holds.
+        var recalls: Set<PartitionID> { state.withLock { $0.recalls } }
+
+        func take() -> [EngineCommand] {
+            state.withLock { state in
+                defer { state.answers = [] }
+                return state.answers
+            }
+        }
+
+        func send(_ messages: [PeerMessage], to node: NodeID) {
+            for case .machine(let partition, let header, let message) in messages {
+                let answer: Message? =
+                    switch message {
+                    case .canvass: .supported
+                    case .prepare: .promised(node == NodeID(3) ? differing : PartitionDigest())
+                    case .confirm(let round): .confirmed(round: round)
+                    default: nil
+                    }
+                state.withLock { state in
+                    if case .recall = message { state.recalls.insert(partition) }
+                    guard let answer else { return }
+                    state.answers.append(.peer(.received(from: node, [.machine(partition, header, answer)])))
+                }
+            }
+        }
+    }
+
     /// What the storage's threads tell, until the test takes it.
     private final class Events: Sendable {
         private let waiting = Mutex<[StorageEvent]>([])
@@ -32,24 +69,27 @@ import Testing
         }
     }
 
-    private func withEngine(_ body: (Engine, DataFolder, Events) throws -> Void) throws {
+    private func withEngine(
+        links: any PeerLinks = Silence(), partitions: Int = EngineTests.partitions,
+        _ body: (Engine, DataFolder, Events) throws -> Void
+    ) throws {
         let place = try NodeFolder()
         let folder = try DataFolder(path: place.path, backendType: "file")
-        let backend = try FileBackend.factory.open(BackendContext(path: place.path, partitions: Self.partitions))
+        let backend = try FileBackend.factory.open(BackendContext(path: place.path, partitions: partitions))
         let events = Events()
         // Nothing is flushed: all that was staged stays in the journal.
         let storage = try NodeStorage(
-            folder: folder, backend: backend, partitions: Self.partitions,
+            folder: folder, backend: backend, partitions: partitions,
             settings: NodeStorage.Settings(
                 seed: 1, segmentBytes: Self.segmentBytes, flushDelayMilliseconds: 3_600_000),
             notify: { events.put($0) })
         let settings = NodeSettings(
-            name: "worker1", clusterName: "test", policy: .standard, partitions: Self.partitions,
+            name: "worker1", clusterName: "test", policy: .standard, partitions: partitions,
             address: "127.0.0.1:1", peerAddress: "127.0.0.1:2", zone: "", backend: "file", version: "test")
         let engine = Engine(
             settings: settings, storage: storage,
             identity: NodeIdentity(cluster: 7, node: NodeID(1), name: "worker1", incarnation: 5, boot: 1), map: nil,
-            links: Silence(), logger: Logger(label: "engine") { _ in SwiftLogNoOpLogHandler() })
+            links: links, logger: Logger(label: "engine") { _ in SwiftLogNoOpLogHandler() })
         defer { storage.abandon() }
         try body(engine, folder, events)
     }
@@ -62,6 +102,27 @@ import Testing
     private func record(_ key: Key, _ value: [UInt8]?) -> Record {
         Record(
             key: key, version: Version(ballot: Ballot(counter: 4, node: NodeID(2)), sequence: 1), value: value)
+    }
+
+    /// All at once they would take memory for every partition of a large node, and the queues in which clients wait.
+    @Test func membersAreBroughtUpToDateInAFewPartitionsAtATime() throws {
+        let (links, partitions) = (Yielding(), 2 * Engine.maximumRepairs)
+        try withEngine(links: links, partitions: partitions) { engine, _, events in
+            let configuration = Configuration(initial: [NodeID(1), NodeID(2), NodeID(3)])
+            for index in 0..<partitions { engine.step(PartitionID(UInt16(index)), .configuration(configuration)) }
+            func turn(while goesOn: () -> Bool) {
+                while goesOn(), engine.storage.failure == nil {
+                    engine.turn(links.take() + events.take().map { .storage($0) })
+                }
+            }
+            turn { !engine.replicas.allSatisfy { $0?.machine.isSynced == true } || links.recalls.isEmpty }
+            let start = engine.now
+            turn { engine.now < start + 200 }
+            #expect(links.recalls.count == Engine.maximumRepairs)
+            // Node 3 is silent: those that wait for it give way.
+            turn { links.recalls.count < partitions && engine.now < start + 30_000 }
+            #expect(links.recalls.count == partitions)
+        }
     }
 
     /// Under its old number a node that has wiped would have forgotten what it promised.

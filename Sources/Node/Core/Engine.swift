@@ -15,6 +15,7 @@ final class Engine {
         var machine: PartitionMachine
         var store: PartitionStore
         var isTouched = false
+        var mayBeginRepair = true
 
         init(machine: PartitionMachine, store: PartitionStore) {
             self.machine = machine
@@ -253,12 +254,6 @@ final class Engine {
         for index in replicas.indices where replicas[index] != nil {
             step(PartitionID(UInt16(index)), input)
         }
-    }
-
-    private func tickMachines() {
-        lastMachineTick = now
-        guard refusal == nil else { return }
-        stepAll(.tick)
     }
 
     private func statusChanged(_ replica: Replica) {

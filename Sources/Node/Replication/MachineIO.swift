@@ -16,6 +16,8 @@ public enum Input: Sendable {
     case damaged(Key)
     /// The node's disk is full, or has room again: a node that can't store leads only when nobody else can.
     case disk(isFull: Bool)
+    /// Whether this leader may begin to bring a member up to date; it may unless told otherwise. What has begun goes on.
+    case repair(isAllowed: Bool)
     /// Time has passed; to be given at least every 50 ms.
     case tick
     /// All that arrived together was given: what can go out as one message goes out now.

@@ -4,7 +4,7 @@ import KVProtocols
 extension PartitionMachine {
     mutating func tickRepair<Store: ReplicaStore>(now: UInt64, store: inout Store, output: inout Output) {
         guard leadership?.isComplete == true, leadership?.closing == nil else { return }
-        if leadership?.repair == nil { startRepair(now: now, store: store, output: &output) }
+        if leadership?.repair == nil, mayBeginRepair { startRepair(now: now, store: store, output: &output) }
         if let repair = leadership?.repair, now >= repair.sentAt + settings.retransmit {
             leadership?.repair?.sentAt = now
             if repair.asked != nil || repair.askedRound == repair.round { ask(output: &output) }
@@ -78,6 +78,7 @@ extension PartitionMachine {
         guard let repair = leadership?.repair, repair.round == round, repair.member == index, let asked = repair.asked
         else { return }
         leadership?.repair?.asked = nil
+        leadership?.repair?.workedAt = now
         leadership?.repair?.walking = repair.buckets
         if let theirs, let ballot = leadership?.ballot, case let keys = theirs.entries.map(\.key),
             Set(keys).isSuperset(of: asked),
@@ -117,6 +118,7 @@ extension PartitionMachine {
         guard let repair = leadership?.repair, repair.round == round, repair.member == index, !repair.isWalked,
             repair.asked == nil, repair.listed.isEmpty
         else { return }
+        leadership?.repair?.workedAt = now
         comparePage(theirs, now: now, store: &store, output: &output)
         continueRepair(now: now, store: &store, output: &output)
     }
@@ -203,6 +205,7 @@ extension PartitionMachine {
         leadership?.repair?.settled(key)
         // It works: what it owes is on its way, and not to be said again yet.
         leadership?.repair?.sentAt = now
+        leadership?.repair?.workedAt = now
         continueRepair(now: now, store: &store, output: &output)
     }
 

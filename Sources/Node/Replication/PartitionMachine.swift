@@ -29,6 +29,7 @@ public struct PartitionMachine: Sendable {
     /// Peers whose connection closed, ascending.
     var lost: [NodeID] = []
     var lastWishAt: UInt64
+    var mayBeginRepair = true
     /// What this node is given to store may have to wait for long.
     var diskIsFull = false
     /// Until then this node keeps a lead that it would rather give away.
@@ -80,6 +81,8 @@ public struct PartitionMachine: Sendable {
             foundDamaged(key, now: now, store: &store, output: &output)
         case .disk(let isFull):
             diskIsFull = isFull
+        case .repair(let isAllowed):
+            mayBeginRepair = isAllowed
         case .tick:
             tick(now: now, store: &store, output: &output)
         case .turnEnd:
@@ -99,6 +102,9 @@ public struct PartitionMachine: Sendable {
 
     /// Whether this leader knows every key, and every key is chosen in every member set in force.
     public var isSynced: Bool { leadership?.isComplete ?? false }
+
+    /// Whether this leader brings a member up to date that has answered since then.
+    public func isRepairing(since time: UInt64) -> Bool { leadership?.repair.map { $0.workedAt >= time } ?? false }
 
     // MARK: - Shared by the rules
 

@@ -22,6 +22,8 @@ struct Repair: Sendable {
     private(set) var copies: [Key: (version: Version, bytes: Int)] = [:]
     private(set) var bytes = 0
     var sentAt: UInt64
+    /// When it began, or the member answered last.
+    var workedAt: UInt64
 
     init(member: Int, buckets: UInt64, asked: [Key], round: UInt64, sentAt: UInt64) {
         self.member = member
@@ -29,6 +31,7 @@ struct Repair: Sendable {
         self.asked = asked
         self.round = round
         self.sentAt = sentAt
+        workedAt = sentAt
     }
 
     /// Bytes of values in copies that are not confirmed; a single larger value still goes.
