@@ -32,6 +32,7 @@ def away(cluster, keys, missed, value_bytes, say):
     cluster.await_healthy(600)
     seconds = time.monotonic() - began
     received, sent = (cluster.metric(cluster.ports[-1], f"kv_peer_{name}_bytes_total") for name in ("received", "sent"))
+    cluster.drain(600)
     held = keys * (value_bytes + len(key_name(0)))
     result = {
         "keys": keys, "value_bytes": value_bytes, "missed": len(missed), "load_seconds": load_seconds, "seconds": seconds,

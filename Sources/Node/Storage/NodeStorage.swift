@@ -21,7 +21,8 @@ public final class NodeStorage {
         public var overlayLimitBytes: Int
         /// How long the first change waits for others before a flush, in milliseconds.
         public var flushDelayMilliseconds: UInt64
-        /// Operations that the backend gets at once, at most (metadata that belongs to them may come on top).
+        /// Operations that the backend gets at once, at most (metadata that belongs to them may come on top). Among many keys each of them
+        /// changes a page of its own, and lmdb keeps the memory of as many pages as a batch ever changed.
         public var flushOperations: Int
         /// Bytes of keys and values that the backend gets at once, at most, unless a single record is larger.
         public var flushBytes: Int
@@ -36,7 +37,7 @@ public final class NodeStorage {
 
         public init(
             seed: UInt64, segmentBytes: Int = 64 << 20, overlayLimitBytes: Int = 64 << 20,
-            flushDelayMilliseconds: UInt64 = 50, flushOperations: Int = 20_000, flushBytes: Int = 16 << 20,
+            flushDelayMilliseconds: UInt64 = 50, flushOperations: Int = 5_000, flushBytes: Int = 16 << 20,
             retryMilliseconds: Int = 200, scrubBytesPerSecond: Int = 0, scrubPassMilliseconds: UInt64 = 30_000,
             reserveBytes: Int = 0
         ) {
