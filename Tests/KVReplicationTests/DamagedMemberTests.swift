@@ -45,8 +45,12 @@ import Testing
         #expect(script.answers[first]?.version != nil)
     }
 
-    @Test func aMemberThatRemembersANewerVersionStoresNoOlderOneInPlaceOfADamagedRecord() {
-        let script = Script()
+    /// However few changes are remembered for walks.
+    @Test(arguments: [512, 0])
+    func aMemberThatRemembersANewerVersionStoresNoOlderOneInPlaceOfADamagedRecord(recentChanges: Int) {
+        var settings = MachineSettings()
+        settings.recentChanges = recentChanges
+        let script = Script(settings: settings)
         script.elect()
         var late: Script.Parcel?
         script.loses = { parcel in

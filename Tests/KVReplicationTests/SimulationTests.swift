@@ -77,6 +77,13 @@ import Testing
         }
     }
 
+    /// A member that remembered no changes for walks stored an old record, seconds late, in place of a damaged newer one.
+    @Test func aLateRecordDoesNotReplaceADamagedNewerOne() {
+        for report in run(100_023_768..<100_023_769, .disks) {
+            #expect(report.violations.isEmpty, "\(report.description)")
+        }
+    }
+
     @Test(arguments: [(1, 1, 1), (3, 3, 1), (3, 1, 3), (5, 3, 3)]) func everyPolicyHolds(n: Int, w: Int, r: Int) throws
     {
         var options = Simulation.Options()

@@ -55,7 +55,8 @@ public struct PartitionMachine: Sendable {
         highestSeen = store.state.promised.counter
         lastWishAt = now
         recent = RecentChanges(
-            capacity: settings.recentChanges, last: store.lastChanges(limit: settings.recentChanges))
+            capacity: settings.recentChanges,
+            last: store.lastChanges(limit: max(settings.recentChanges, RecentChanges.lastCount)))
         scheduleElection(now: now, first: true)
     }
 

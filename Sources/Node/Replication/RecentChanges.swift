@@ -22,12 +22,19 @@ struct RecentChanges: Sendable {
     /// Room for keys of this length on average; longer ones leave room for fewer.
     private static let keyBytes = 64
 
+    /// Of the very last changes the newest version of a key can be told whatever the capacity: a late message must not take the place
+    /// of a newer record that is damaged.
+    static let lastCount = 64
+
     private let capacity: Int
     /// Up to the mark, if there is one; at most `capacity`.
     private var older: [Change] = []
     /// Since the mark, or since the last loss; at most twice `capacity`.
     private var newer: [Change] = []
     private var newerKeyBytes = 0
+    /// The very last, in a ring.
+    private var last: [Recollection.Entry] = []
+    private var oldestOfLast = 0
     /// `nil` when none was made, or more followed it than there is room for.
     private(set) var mark: Mark?
 
@@ -35,6 +42,7 @@ struct RecentChanges: Sendable {
     init(capacity: Int, last: [Recollection.Entry] = []) {
         self.capacity = max(0, capacity)
         older = last.suffix(self.capacity).map { Change(key: $0.key, before: nil, after: $0.version) }
+        self.last = last.suffix(Self.lastCount)
     }
 
     /// Notes one change. O(1) amortised.
@@ -42,12 +50,19 @@ struct RecentChanges: Sendable {
         // Left to itself the list would end with twice the room that it ever needs, in every partition.
         if newer.count == capacity { newer.reserveCapacity(2 * capacity + 1) }
         newer.append(Change(key: key, before: before, after: after))
+        noteLast(Recollection.Entry(key: key, version: after))
         newerKeyBytes += key.bytes.count
         guard newer.count > 2 * capacity || newerKeyBytes > 2 * capacity * Self.keyBytes else { return }
         mark = nil
         older = []
         newer.removeFirst(newer.count - min(capacity, newer.count / 2))
         newerKeyBytes = newer.reduce(0) { $0 + $1.key.bytes.count }
+    }
+
+    private mutating func noteLast(_ change: Recollection.Entry) {
+        guard last.count == Self.lastCount else { return last.append(change) }
+        last[oldestOfLast] = change
+        oldestOfLast = (oldestOfLast + 1) % Self.lastCount
     }
 
     /// Keeps this moment, and no earlier one. O(capacity).
@@ -64,7 +79,9 @@ struct RecentChanges: Sendable {
 
     /// The newest version of the key that is remembered; `nil` when none is. O(capacity).
     func newest(of key: Key) -> Version? {
-        (older + newer).lazy.filter { $0.key == key }.compactMap(\.after).max()
+        let remembered = (older + newer).lazy.filter { $0.key == key }.compactMap(\.after).max()
+        let amongLast = last.lazy.filter { $0.key == key }.compactMap(\.version).max()
+        return [remembered, amongLast].compactMap { $0 }.max()
     }
 
     /// Nothing is held any more.
