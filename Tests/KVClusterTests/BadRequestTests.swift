@@ -43,6 +43,9 @@ import Testing
             code: "malformed_json", says: "line 2"),
         Case(method: "PUT", target: "/kv/safe", headers: json, body: "", status: 400, code: "malformed_json"),
         Case(
+            method: "PUT", target: "/kv/safe", headers: ["Content-Type": "application/x-www-form-urlencoded"],
+            body: "as curl -d sends it", status: 400, code: "malformed_json", says: "text/plain"),
+        Case(
             method: "PUT", target: "/kv/safe", headers: json, body: "{}", status: 400, code: "malformed_json",
             says: "missing"),
         Case(

@@ -51,6 +51,29 @@ import Testing
         #expect(copies(window: 512, valueBytes: 1 << 20) <= 8)
     }
 
+    /// What was written while it was away is on its way to it still, up to a bound, and need not be sent twice.
+    @Test func aCopyIsNotSentAgainAsAProposal() {
+        var settings = MachineSettings()
+        settings.maximumTail = 32
+        settings.recentChanges = 1_000
+        let script = Script(settings: settings)
+        script.elect()
+        script.isolate(3)
+        for number in 0..<800 { script.ask(.put(RecentTests.key(number), "v")) }
+        var accepts = 0
+        script.loses = { parcel in
+            guard case .accept = parcel.outgoing.message, parcel.outgoing.to == NodeID(3) else { return false }
+            accepts += 1
+            return true
+        }
+        script.run(milliseconds: 1_000)
+        for number in 0..<800 { #expect(script.record(RecentTests.key(number), on: 3) != nil) }
+        #expect(script.machines[NodeID(1)]?.lagging == [])
+        accepts = 0
+        script.run(milliseconds: 5_000)
+        #expect(accepts == 0)
+    }
+
     /// It is not among what the member changed last, and the leader has no such key: only a walk finds it, behind what the
     /// member lacks.
     @Test func whatAMemberAloneHoldsIsWrittenOver() throws {

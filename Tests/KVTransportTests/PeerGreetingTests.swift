@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func `another protocol version is turned away`() async throws {
-        try await answer(to: hello(from: 1, to: 2, boot: 5, version: 2), turnedAway: "protocol version 2")
+        try await answer(to: hello(from: 1, to: 2, boot: 5, version: 1), turnedAway: "protocol version 1 instead of 2")
     }
 
     @Test func `a lower boot than an earlier connection showed is turned away`() async throws {

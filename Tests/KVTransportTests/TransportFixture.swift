@@ -162,7 +162,7 @@ struct BareConnection {
 /// A greeting as the wire has it, written independently of the code under test.
 func hello(
     from node: UInt32, to meant: UInt32, cluster: UInt64 = 7, incarnation: UInt64 = 1, boot: UInt64 = 1,
-    generation: UInt64 = 1, version: UInt16 = 1
+    generation: UInt64 = 1, version: UInt16 = 2
 ) -> ByteBuffer {
     var buffer = ByteBuffer()
     buffer.writeInteger(UInt32(49), endianness: .little)
@@ -181,5 +181,5 @@ func hello(
 
 func frame(_ messages: [PeerMessage]) throws -> ByteBuffer {
     var position = 0
-    return try #require(PeerCodec.frame(of: messages, from: &position, allocator: ByteBufferAllocator()))
+    return try #require(PeerCodec.frame(of: messages, from: &position, allocator: ByteBufferAllocator())).buffer
 }

@@ -60,7 +60,11 @@ struct ValueBody {
                 return ValueBody(value: value, ttl: members.ttl)
             }
         } catch {
-            throw .malformedJSON(error)
+            throw .malformedJSON(
+                error,
+                hint:
+                    "a JSON body is {\"value\":\"…\"}; to store it as it is, say Content-Type: text/plain"
+            )
         }
     }
 

@@ -83,8 +83,10 @@ extension Problem {
         Problem(.badRequest, code, detail)
     }
 
-    package static func malformedJSON(_ error: JSONError) -> Problem {
-        Problem(.badRequest, "malformed_json", "the body is not as expected at \(error)")
+    /// - Parameter hint: what would do; a clause that follows a semicolon.
+    package static func malformedJSON(_ error: JSONError, hint: String? = nil) -> Problem {
+        let hint = hint.map { "; \($0)" } ?? ""
+        return Problem(.badRequest, "malformed_json", "the body is not as expected at \(error)\(hint)")
     }
 
     package static func notFound(path: Substring) -> Problem {

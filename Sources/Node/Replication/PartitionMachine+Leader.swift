@@ -70,6 +70,10 @@ extension PartitionMachine {
             known(round, key, record, by: index, now: now, store: &store, output: &output)
         case .copied(let key, let version):
             copied(key, version, by: index, now: now, store: &store, output: &output)
+            // A copy of what this leader wrote is what it still has on its way to the member.
+            if version.ballot == header.ballot {
+                accepted(version.sequence, by: index, now: now, store: &store, output: &output)
+            }
         case .walked(let round, let page):
             walked(round, page, by: index, now: now, store: &store, output: &output)
         case .recalled(let round, let answer):

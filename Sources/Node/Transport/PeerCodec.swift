@@ -17,7 +17,8 @@ public enum PeerCodec {
     /// Length and kind.
     static let prefixLength = 5
 
-    /// The exact length of a message within a frame. O(1) but for lists, which cost O(entries).
+    /// The exact length of a message that is the only one of its frame, and the most it takes in any. O(1) but for lists, which
+    /// cost O(entries).
     public static func length(of message: PeerMessage) -> Int {
         var counter = PeerByteCounter()
         counter.put(message)
@@ -25,20 +26,25 @@ public enum PeerCodec {
     }
 
     /// Takes messages from `position` on, until the frame has its target length or there are no more; moves `position`.
-    /// `nil` when nothing was left. Every message must be shorter than `maximumFrameLength`.
+    /// `nil` when nothing was left. Every message must be shorter than `maximumFrameLength`. The length is what the messages would
+    /// take each by itself.
     public static func frame(
         of messages: [PeerMessage], from position: inout Int, allocator: ByteBufferAllocator
-    ) -> ByteBuffer? {
+    ) -> (buffer: ByteBuffer, ownLengths: Int)? {
         var end = position
-        var length = 1
-        while end < messages.count, length < targetFrameLength {
-            let next = PeerCodec.length(of: messages[end])
-            precondition(next < maximumFrameLength, "a message of \(next) bytes fits no frame")
-            guard length + next <= maximumFrameLength else { break }
-            length += next
+        var counter = PeerByteCounter()
+        while end < messages.count, 1 + counter.count < targetFrameLength {
+            let before = counter
+            counter.put(messages[end])
+            guard 1 + counter.count <= maximumFrameLength else {
+                precondition(end > position, "a message of \(counter.count) bytes fits no frame")
+                counter = before
+                break
+            }
             end += 1
         }
         guard end > position else { return nil }
+        let length = 1 + counter.count
         let range = position..<end
         position = end
         var buffer = allocator.buffer(capacity: 4 + length)
@@ -49,7 +55,7 @@ public enum PeerCodec {
             for index in range { writer.put(messages[index]) }
             return writer.count
         }
-        return buffer
+        return (buffer, counter.count + counter.saved)
     }
 
     /// Appends what the content of a frame of messages holds, and returns how many messages were left out because their

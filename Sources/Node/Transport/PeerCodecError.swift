@@ -4,7 +4,7 @@ public import KVProtocols
 public enum PeerCodecError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The part of a frame that could not be read.
     public enum Field: String, Hashable, Sendable {
-        case frame, hello, message, record, operation, condition, outcome, refusal, rejection, replica, flag
+        case frame, hello, message, record, operation, condition, outcome, refusal, rejection, replica, flag, version
     }
 
     /// A part is longer than what is left of the frame.

@@ -131,13 +131,13 @@ final class PeerConnection: ChannelInboundHandler {
         while channel.isWritable {
             if position == waiting.count { refill(from: outbox) }
             let start = position
-            guard let frame = PeerCodec.frame(of: waiting, from: &position, allocator: channel.allocator) else { break }
+            guard let (frame, ownLengths) = PeerCodec.frame(of: waiting, from: &position, allocator: channel.allocator)
+            else { break }
             let messages = position - start
             frames += 1
             bytes += frame.readableBytes
             sent += messages
-            outbox.release(
-                frame.readableBytes - PeerCodec.prefixLength + messages * MemoryLayout<PeerMessage>.stride)
+            outbox.release(ownLengths + messages * MemoryLayout<PeerMessage>.stride)
             channel.write(frame, promise: nil)
         }
         guard frames > 0 else { return }

@@ -16,7 +16,7 @@ enum PeerFrameKind: UInt8 {
 
 /// Who opens or answers a connection, and whom it takes the other side for.
 struct PeerHello: Hashable {
-    static let protocolVersion: UInt16 = 1
+    static let protocolVersion: UInt16 = 2
     private static let magic: UInt32 = 0x4C50_564B
     private static let maximumNameLength = 256
 

@@ -6,18 +6,32 @@ extension PeerReader {
     /// The next message; `nil` when it brought a record that does not match its checksum and key, and was skipped.
     mutating func message() throws(PeerCodecError) -> PeerMessage? {
         let raw = try number(UInt8.self)
-        guard let tag = PeerTag(rawValue: raw) else { throw .unknownTag(.message, raw) }
+        let isRepeated = raw & PeerTag.isRepeated != 0
+        guard let tag = PeerTag(rawValue: raw & ~PeerTag.isRepeated) else { throw .unknownTag(.message, raw) }
         switch tag {
+        case _ where isRepeated: break
         case .requestOperation, .requestList, .requestReplica: return try request(tag)
         case .replyOutcome, .replyList, .replyReplica: return try reply(tag)
         default: break
         }
-        let part = try take(30)
+        let context = try context(isRepeated: isRepeated)
+        guard let message = try machineMessage(tag) else { return nil }
+        return .machine(context.partition, context.header, message)
+    }
+
+    @inline(__always)
+    private mutating func context(isRepeated: Bool) throws(PeerCodecError) -> PeerContext {
+        if isRepeated {
+            guard let said else { throw .malformed(.message) }
+            return said
+        }
+        let part = try take(PeerContext.length)
         let header = Header(
             epoch: part.number(at: 2, UInt64.self), ballot: part.ballot(at: 10),
             purgeEpoch: part.number(at: 22, UInt64.self))
-        guard let message = try machineMessage(tag) else { return nil }
-        return .machine(PartitionID(part.number(at: 0, UInt16.self)), header, message)
+        let context = PeerContext(partition: PartitionID(part.number(at: 0, UInt16.self)), header: header)
+        said = context
+        return context
     }
 
     @inline(__always)
@@ -83,10 +97,15 @@ extension PeerReader {
     }
 
     private mutating func walkPage() throws(PeerCodecError) -> WalkPage {
-        let count = try count(of: 23)
+        let count = try count(of: 12)
         var entries: [WalkPage.Entry] = []
         entries.reserveCapacity(count)
-        for _ in 0..<count { entries.append(WalkPage.Entry(key: try key(), version: try version())) }
+        var ballot: Ballot?
+        for _ in 0..<count {
+            let key = try key()
+            guard let version = try version(after: &ballot) else { throw .malformed(.message) }
+            entries.append(WalkPage.Entry(key: key, version: version))
+        }
         return WalkPage(entries: entries, next: try optionalKey())
     }
 
@@ -103,11 +122,23 @@ extension PeerReader {
         let count = try count(of: 4)
         var entries: [Recollection.Entry] = []
         entries.reserveCapacity(count)
+        var ballot: Ballot?
         for _ in 0..<count {
-            let key = try key()
-            entries.append(Recollection.Entry(key: key, version: try flag() ? try version() : nil))
+            entries.append(Recollection.Entry(key: try key(), version: try version(after: &ballot)))
         }
         return Recollection(digest: digest, entries: entries)
+    }
+
+    private mutating func version(after ballot: inout Ballot?) throws(PeerCodecError) -> Version? {
+        let raw = try number(UInt8.self)
+        switch PeerVersionTag(rawValue: raw) {
+        case .some(.none): return nil
+        case .whole: ballot = try self.ballot()
+        case .sameBallot: break
+        case nil: throw .unknownTag(.version, raw)
+        }
+        guard let ballot else { throw .malformed(.message) }
+        return Version(ballot: ballot, sequence: try number(UInt64.self))
     }
 
     private mutating func rejection() throws(PeerCodecError) -> Rejection {

@@ -5,6 +5,8 @@ internal import KVProtocols
 struct PeerReader {
     private var cursor: UnsafeRawPointer?
     private(set) var left: Int
+    /// Of the machine's message before.
+    var said: PeerContext?
 
     init(_ bytes: UnsafeRawBufferPointer) {
         cursor = bytes.baseAddress

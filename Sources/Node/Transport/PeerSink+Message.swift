@@ -2,8 +2,9 @@ internal import KVProtocols
 internal import KVReplication
 
 /// The layout of messages between machines: tag u8, partition u16, epoch u64, ballot (u64, u32), purge epoch u64, then
-/// the parts of the case. Counts are u32; an optional is a flag byte and then its content, if any; an optional key is
-/// one of length 0.
+/// the parts of the case. With `PeerTag.isRepeated` in the tag, partition to purge epoch are those of the machine's message before in the
+/// same frame, and left out: a page of copies, or of their confirmations, says them once. Counts are u32; an optional is a flag byte and
+/// then its content, if any; an optional key is one of length 0. In lists of versions a byte says what follows, see `PeerVersionTag`.
 extension PeerSink {
     @inline(__always)
     mutating func put(_ message: PeerMessage) {
@@ -16,6 +17,12 @@ extension PeerSink {
 
     @inline(__always)
     private mutating func start(_ tag: PeerTag, _ partition: PartitionID, _ header: Header) {
+        let context = PeerContext(partition: partition, header: header)
+        guard said != context else {
+            put(tag.rawValue | PeerTag.isRepeated)
+            return leftOut(PeerContext.length)
+        }
+        said = context
         put(tag.rawValue)
         put(partition.rawValue)
         put(header.epoch)
@@ -188,9 +195,10 @@ extension PeerSink {
 
     private mutating func put(_ page: WalkPage) {
         put(count: page.entries.count)
+        var ballot: Ballot?
         for entry in page.entries {
             put(entry.key)
-            put(entry.version)
+            put(entry.version, after: &ballot)
         }
         put(page.next)
     }
@@ -198,11 +206,24 @@ extension PeerSink {
     private mutating func put(_ recollection: Recollection) {
         put(recollection.digest)
         put(count: recollection.entries.count)
+        var ballot: Ballot?
         for entry in recollection.entries {
             put(entry.key)
-            put(entry.version != nil)
-            if let version = entry.version { put(version) }
+            put(entry.version, after: &ballot)
         }
+    }
+
+    /// Most versions of a list are of one ballot.
+    private mutating func put(_ version: Version?, after ballot: inout Ballot?) {
+        guard let version else { return put(PeerVersionTag.none.rawValue) }
+        if version.ballot == ballot {
+            put(PeerVersionTag.sameBallot.rawValue)
+        } else {
+            put(PeerVersionTag.whole.rawValue)
+            put(version.ballot)
+        }
+        put(version.sequence)
+        ballot = version.ballot
     }
 
     private mutating func put(_ rejection: Rejection) {

@@ -33,6 +33,18 @@ enum PeerTag: UInt8 {
     case replyOutcome = 67
     case replyList = 68
     case replyReplica = 69
+
+    /// Added to the tag of a machine's message whose partition and header are those of the one before in the frame.
+    static let isRepeated: UInt8 = 0x80
+}
+
+/// One version of a list.
+enum PeerVersionTag: UInt8 {
+    case none = 0
+    /// Ballot and sequence.
+    case whole = 1
+    /// The sequence; the ballot is that of the last version in the list.
+    case sameBallot = 2
 }
 
 enum PeerOperationTag: UInt8 {
