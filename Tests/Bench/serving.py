@@ -102,14 +102,20 @@ def free_ports(count, first=21_000):
     raise BenchError(f"fewer than {count} free ports")
 
 
+LONGEST_IDLE = 5
+"""Seconds after which a connection is not used again: servers close one on which nothing happens, some after 15."""
+
+
 class Client:
-    """One connection, kept open; it is opened again after an error."""
+    """One connection, kept open; it is opened again after an error, or when nothing was asked for a while."""
 
     def __init__(self, port, timeout=30):
-        self.port, self.timeout, self.connection = port, timeout, None
+        self.port, self.timeout, self.connection, self.used_at = port, timeout, None, 0
 
     def ask(self, method, path, body=None):
         """(status, headers, body). Raises OSError or HTTPException when there is no answer."""
+        if time.monotonic() - self.used_at > LONGEST_IDLE:
+            self.close()
         if self.connection is None:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
             self.connection.connect()
@@ -118,7 +124,9 @@ class Client:
             headers = {"Content-Type": "application/json"} if body is not None else {}
             self.connection.request(method, path, body, headers)
             answer = self.connection.getresponse()
-            return answer.status, answer.headers, answer.read()
+            body = answer.read()
+            self.used_at = time.monotonic()
+            return answer.status, answer.headers, body
         except (OSError, http.client.HTTPException):
             self.close()
             raise
