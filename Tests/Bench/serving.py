@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 from machine import BenchError
 
@@ -124,9 +125,9 @@ class Client:
             headers = {"Content-Type": "application/json"} if body is not None else {}
             self.connection.request(method, path, body, headers)
             answer = self.connection.getresponse()
-            body = answer.read()
+            content = answer.read()
             self.used_at = time.monotonic()
-            return answer.status, answer.headers, body
+            return answer.status, answer.headers, content
         except (OSError, http.client.HTTPException):
             self.close()
             raise
