@@ -1,7 +1,12 @@
+#if canImport(Glibc)
+internal import Glibc
+#else
+internal import Darwin
+#endif
 internal import KVProtocols
 
 /// Runs the journal on a thread of its own: while it syncs, frames gather; whatever waits then becomes one write and one
-/// sync.
+/// sync. Where processors are scarce it lets a little more gather (`JournalPacing`).
 ///
 /// The queue has no limit of its own: what waits in it is also in the overlay, which is bounded.
 ///
@@ -27,6 +32,7 @@ final class JournalThread: StorageWorker, @unchecked Sendable {
         var figures: Figures
         /// Frames are being written.
         var isBusy = false
+        var pacing = JournalPacing()
         /// Why the last write didn't succeed; `.full` passes, others stay.
         var error: StorageError?
 
@@ -72,6 +78,14 @@ final class JournalThread: StorageWorker, @unchecked Sendable {
         }
     }
 
+    /// To be called now and then by the thread that hands frames over: how busy it is says how long they are to gather. O(1).
+    func pace() {
+        guard thread != nil, case let now = ThreadOccupancy.now(), monitor.look({ $0.pacing.isDue(at: now) }),
+            let occupied = ThreadOccupancy.nanoseconds()
+        else { return }
+        monitor.look { $0.pacing.looked(occupied: occupied, at: now) }
+    }
+
     /// Lets the thread recycle segments when it is free.
     func release(upTo position: UInt64) {
         monitor.update { $0.released = position }
@@ -108,6 +122,7 @@ final class JournalThread: StorageWorker, @unchecked Sendable {
     func step() -> WorkerStep {
         guard !hasEnded else { return .ended }
         if !unwritten.isEmpty { return writeAgain() }
+        letGather()
         let work = monitor.look { state -> Work? in
             if state.isStopping { return .stop }
             if !state.queue.isEmpty {
@@ -164,6 +179,12 @@ final class JournalThread: StorageWorker, @unchecked Sendable {
         }
     }
 
+    /// Waits for more entries to share the next sync, when there is one to come.
+    private func letGather() {
+        let wait = monitor.look { $0.queue.isEmpty || $0.isStopping ? 0 : $0.pacing.wait }
+        if wait > 0 { usleep(UInt32(wait)) }
+    }
+
     private func settle(_ done: ArraySlice<JournalFrame>) {
         let durable = journal.durable
         let wasFull = monitor.update { state -> Bool in
@@ -172,6 +193,7 @@ final class JournalThread: StorageWorker, @unchecked Sendable {
                 frame.reset(firstPosition: 0)
                 state.free.append(frame)
             }
+            state.pacing.synced(entries: durable - state.figures.durable)
             state.figures = Figures(
                 durable: durable, syncs: journal.syncs, segments: journal.segmentCount, bytes: journal.bytes)
             return state.error.take() != nil

@@ -8,6 +8,7 @@ extension NodeStorage {
         case .durable(let position):
             guard failure == nil, position > durable else { return }
             durable = position
+            journal.pace()
             startPendingJob()
         case .flushed(let position):
             finishFlush(at: position)
