@@ -19,9 +19,7 @@ import Testing
     /// Waits until the key is in the member's backend and nowhere else, and changes it there.
     private func flip(_ cluster: TestCluster, _ member: TestCluster.Member, _ key: String) async throws {
         let url = cluster.folder.appending(path: member.name).appending(path: key)
-        try await eventually("\(key) is in the backend of \(member.name)") {
-            (try? Data(contentsOf: url))?.count == Self.text.utf8.count
-        }
+        try await awaitInBackend(cluster, member, key)
         try await eventually("\(member.name) reads from its backend") {
             await member.node.engine.report()?.overlayBytes == 0
         }
@@ -29,6 +27,13 @@ import Testing
         try handle.seek(toOffset: 3)
         try handle.write(contentsOf: Data([UInt8(ascii: "#")]))
         try handle.close()
+    }
+
+    private func awaitInBackend(_ cluster: TestCluster, _ member: TestCluster.Member, _ key: String) async throws {
+        let url = cluster.folder.appending(path: member.name).appending(path: key)
+        try await eventually("\(key) is in the backend of \(member.name)") {
+            (try? Data(contentsOf: url))?.count == Self.text.utf8.count
+        }
     }
 
     /// Whether what the member would read of the key is what `flip` wrote.
@@ -55,6 +60,8 @@ import Testing
         let holders = map.partitions[Int(partition.rawValue)].members.compactMap { map.node($0)?.name }
         let asker = try #require(members.first { !holders.contains($0.name) })
         let holding = members.filter { holders.contains($0.name) }
+        // A put is over when two of the three have it: with both of these damaged nobody could give it to the third.
+        for member in holding { try await awaitInBackend(cluster, member, "key") }
         for attempt in 1... {
             for member in holding {
                 if await !isFlipped(cluster, member, "key") { try await flip(cluster, member, "key") }
