@@ -26,10 +26,11 @@ def rereplication(cluster, megabytes, value_bytes, rounds, say):
     """SIGKILL to one member of four, for good: the others make its replicas again. Then it is started, and everything
     moves back, before the next round.
 
-    Meanwhile `RATE` puts of 100 bytes are due each second through the others, as before through all. The seconds are those from the
-    decision to replace the member until the last of its replicas is complete elsewhere, as the controller's events tell them; the
-    detection of the failure before that is a setting. The records are those that the victim held, and the bytes those of their keys and values. The reference sends as many bytes through one loopback connection to a
-    thread that writes and syncs them, `CHUNK` by `CHUNK`."""
+    Meanwhile `RATE` puts of 100 bytes are due each second through the others, as before through all. The seconds are those from
+    the decision to replace the member until the last of its replicas is complete elsewhere, as the controller's events tell
+    them; the detection of the failure before that is a setting. The records are those that the victim held, and the bytes those
+    of their keys and values. The reference sends as many bytes through one loopback connection to a thread that writes and syncs
+    them, `CHUNK` by `CHUNK`."""
     cluster.start()
     keys = megabytes * (1 << 20) // value_bytes
     say(f"{cluster.name}: loading {keys:,} keys of {value_bytes:,} bytes")

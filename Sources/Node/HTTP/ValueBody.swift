@@ -61,10 +61,7 @@ struct ValueBody {
             }
         } catch {
             throw .malformedJSON(
-                error,
-                hint:
-                    "a JSON body is {\"value\":\"…\"}; to store it as it is, say Content-Type: text/plain"
-            )
+                error, hint: "a JSON body is {\"value\":\"…\"}; to store it as it is, say Content-Type: text/plain")
         }
     }
 

@@ -2,8 +2,8 @@
 ///
 /// With processors to spare the best time is now. Where the thread that hands entries over always runs, or always waits for a
 /// processor, a sync for every few entries makes that worse: each is a turn more, here and at those who hear of it. A wait then
-/// makes fewer turns of more operations each, and costs nobody anything who would not have waited for a processor instead. PostgreSQL's
-/// `commit_delay` is the same for those who know a delay.
+/// makes fewer turns of more operations each; what it costs the one who waits is less than the processor's queue cost before.
+/// PostgreSQL's `commit_delay` is the same, set by hand. docs/performance.md has both measured.
 struct JournalPacing: Sendable {
     /// In microseconds. Longer waits gather no more than the clients have under way.
     static let longestWait = 1_500
